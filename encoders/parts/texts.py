@@ -1,0 +1,116 @@
+"""What text encoders share: the text of an item, and a modality around one function from texts to vectors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from encoders.contract import Encoded, unit
+from es_mappings.errors import BadInput
+from es_mappings.types import Matrix, Provenance, Space, Term, TextTerm, Vector
+
+VERSION = "texts-1"
+"""Part of every text encoder's fingerprint: raise it when `gather` makes another text of the same values."""
+MAX_CHARACTERS = 10_000
+"""Longer texts are cut: it bounds the time of one text to about 0.2 s, and no model here reads further with profit."""
+REMEMBERED = 1024
+
+Embed = Callable[[Sequence[str]], Matrix]
+"""n non-empty texts to an (n, dims) matrix whose rows need not be of unit length."""
+
+
+def gather(values: Sequence[Any]) -> str | None:
+    """The text of an item: its values without blanks and repetitions (in any case), joined by ". "; None if none is left.
+
+    values: strings, numbers, lists of them; None counts as absent.
+    Raises BadInput for any other value and for text that is not valid Unicode.
+    """
+    distinct: dict[str, str] = {}
+    for value in values:
+        for text in _texts(value):
+            distinct.setdefault(text.casefold(), text)
+    return _clean(". ".join(distinct.values()))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    for part in value if isinstance(value, (list, tuple)) else (value,):
+        text = _text(part)
+        if text:
+            yield text
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+        return str(value)
+    raise BadInput(f"a text is a string, a number or a list of these, not {_shown(value)}")
+
+
+def _shown(value: Any) -> str:
+    return f"{type(value).__name__} {value!r:.60}"
+
+
+def _clean(text: str) -> str | None:
+    """The text as the encoders may see it: stripped, bounded, None when blank. Raises BadInput for lone surrogates."""
+    text = text[:MAX_CHARACTERS].strip()
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise BadInput(f"the text is not valid Unicode at character {error.start} (half of a pair)") from error
+    return text or None
+
+
+class TextEncoder:
+    """A text modality with one space; thread safe if `embed` is."""
+
+    def __init__(self, modality: str, made_by: Provenance, embed: Embed) -> None:
+        self._space = Space(modality, modality, made_by.dims)
+        self._made_by = made_by
+        self._embed = embed
+        # A query's text is asked for again by the modalities that build on this one.
+        self._remembered = lru_cache(maxsize=REMEMBERED)(self._vector)
+
+    @property
+    def spaces(self) -> tuple[Space, ...]:
+        return (self._space,)
+
+    @property
+    def provenance(self) -> Mapping[str, Provenance]:
+        return {self._space.name: self._made_by}
+
+    def encode_items(self, values: Sequence[Sequence[Any]], base: Path) -> Encoded:
+        """See the contract; `values` may hold strings, numbers and lists of them."""
+        vectors: list[Vector | None] = [None] * len(values)
+        errors: dict[int, BadInput] = {}
+        texts: dict[int, str] = {}
+        for index, parts in enumerate(values):
+            try:
+                text = gather(parts)
+            except BadInput as error:
+                errors[index] = error
+                continue
+            if text is not None:
+                texts[index] = text
+        rows = self._embed(list(texts.values())) if texts else ()
+        for index, row in zip(texts, rows, strict=True):
+            try:
+                vectors[index] = unit(row, "text")
+            except BadInput as error:
+                errors[index] = error
+        return Encoded({self._space.name: vectors}, errors)
+
+    def encode_query(self, term: Term) -> Mapping[str, Vector]:
+        """The vector of a text; nothing for a blank one and for other terms. Raises BadInput for broken Unicode."""
+        text = _clean(term.text) if isinstance(term, TextTerm) else None
+        return {} if text is None else {self._space.name: self._remembered(text)}
+
+    def _vector(self, text: str) -> Vector:
+        vector = unit(self._embed([text])[0], "text")
+        vector.setflags(write=False)  # every later caller gets this very array
+        return vector

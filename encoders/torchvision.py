@@ -1,0 +1,343 @@
+"""Image encoder: a torchvision classifier, for pictures against pictures and, through its classes' names, for words.
+
+Its two spaces: the visual features in front of the classifier; and ConSE (Norouzi et al. 2014, arXiv:1312.5650), which
+places a picture among texts at the weighted mean of the names of the classes that it may show.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from encoders.contract import Encoded, Encoder, unit
+from encoders.parts import pictures
+from encoders.parts.texts import TextEncoder
+from encoders.parts.weights import (
+    Once,
+    contents_digest,
+    existing_file,
+    fingerprint,
+    import_torch,
+    model_of,
+    require,
+)
+from es_mappings.errors import BadInput, EncoderError, SettingsError
+from es_mappings.settings import ModalitySettings
+from es_mappings.types import ImageTerm, Matrix, Provenance, Space, Term, TextTerm, Vector
+
+VERSION = f"torchvision-1/{pictures.VERSION}"
+DEFAULT_ARCHITECTURE = "mobilenet_v2"
+WIDTHS = {DEFAULT_ARCHITECTURE: 1280}
+"""Known without torch; of other architectures it is measured."""
+TOP_CLASSES = 10
+"""T of ConSE: its authors' best on ImageNet."""
+BATCH = 32
+READERS = 2
+URL = re.compile(r"(data:|[a-z][a-z0-9+.-]*://)", re.IGNORECASE)
+
+Pixels = NDArray[np.uint8]
+"""Shape (edge, edge, 3)."""
+
+
+def load(modality: str, settings: ModalitySettings, peers: Mapping[str, Encoder]) -> TorchvisionEncoder:
+    """An encoder for the state dict that `model` names; torch and the weights wait for the first use.
+
+    Options: architecture (default mobilenet_v2), any torchvision classification builder that the state dict fits;
+    words, the text modality in which class names and queries become vectors (default: the first that is a TextEncoder;
+    "" for none), without which there is no words space.
+    Raises SettingsError for wrong options, EncoderError when the weights are missing, ImportError without torch.
+    """
+    require("torch", "torchvision")
+    options = settings.options("words", "architecture")
+    architecture = options.get("architecture", DEFAULT_ARCHITECTURE)
+    weights = existing_file(Path(model_of(modality, settings)))
+    words = options.get("words", _first_text(peers))
+    if words and words not in peers:
+        raise SettingsError(
+            f"modalities.{modality}.words: no modality {words!r} stands before it, only {', '.join(peers) or 'none'}"
+        )
+    dims = WIDTHS.get(architecture) or _width(modality, architecture)
+    return TorchvisionEncoder(modality, weights, architecture, dims, peers[words] if words else None)
+
+
+def _first_text(peers: Mapping[str, Encoder]) -> str | None:
+    return next((name for name, peer in peers.items() if isinstance(peer, TextEncoder)), None)
+
+
+def _width(modality: str, architecture: str) -> int:
+    """How many features the architecture's last layer takes; builds it without memory for its weights."""
+    torch = import_torch()
+    from torchvision import models
+
+    if architecture not in models.list_models(module=models):
+        raise SettingsError(f"modalities.{modality}.architecture: torchvision classifies with no {architecture!r}")
+    with torch.device("meta"):
+        _, layer = _last_linear(models.get_model(architecture, weights=None))
+    return int(layer.in_features)
+
+
+class TorchvisionEncoder:
+    """An image modality; see the module. Thread safe."""
+
+    def __init__(
+        self, modality: str, weights: Path, architecture: str, dims: int, peer: Encoder | None
+    ) -> None:
+        self._visual = Space(modality, modality, dims)
+        self._weights = weights
+        self._architecture = architecture
+        self._network = Once(lambda: _load_network(weights, architecture, dims))
+        self._words = _Words(f"{modality}_words", modality, peer) if peer is not None else None
+
+    @property
+    def spaces(self) -> tuple[Space, ...]:
+        return (self._visual, self._words.space) if self._words else (self._visual,)
+
+    @property
+    def provenance(self) -> Mapping[str, Provenance]:
+        version = f"{VERSION}/{self._architecture}"
+        made = {self._visual.name: self._made_by(self._visual, version)}
+        if self._words:
+            made[self._words.space.name] = self._made_by(self._words.space, f"{version}/{self._words.version}")
+        return made
+
+    def _made_by(self, space: Space, version: str) -> Provenance:
+        return Provenance("torchvision", fingerprint([self._weights], version), space.dims)
+
+    def encode_items(self, values: Sequence[Sequence[Any]], base: Path) -> Encoded:
+        """See the contract; a value is a path inside `base`, or a list of such: the first that is a picture counts.
+
+        An item all of whose paths fail has an error that names them.
+        """
+        vectors: dict[str, list[Vector | None]] = {space.name: [None] * len(values) for space in self.spaces}
+        errors: dict[int, BadInput] = {}
+        network = self._network()
+        with ThreadPoolExecutor(READERS) as pool:
+            for start in range(0, len(values), BATCH):
+                chunk = values[start : start + BATCH]
+                read = list(pool.map(lambda value: _attempt(value, base, network), chunk))
+                errors.update({start + i: r for i, r in enumerate(read) if isinstance(r, BadInput)})
+                present = {start + i: r for i, r in enumerate(read) if isinstance(r, np.ndarray)}
+                if present:
+                    self._encode(present, network, vectors, errors)
+        return Encoded(vectors, errors)
+
+    def _encode(
+        self,
+        batch: Mapping[int, Pixels],
+        network: _Network,
+        vectors: Mapping[str, list[Vector | None]],
+        errors: dict[int, BadInput],
+    ) -> None:
+        """Fill in the vectors, or the error, of the pictures at the batch's indices."""
+        features, probabilities = network.run(np.stack(list(batch.values())))
+        matrices = {self._visual.name: features}
+        if self._words:
+            matrices[self._words.space.name] = self._words.of_pictures(probabilities)
+        for row, index in enumerate(batch):
+            try:
+                made = {name: unit(matrix[row], "picture") for name, matrix in matrices.items()}
+            except BadInput as error:
+                errors[index] = error
+                continue
+            for name, vector in made.items():
+                vectors[name][index] = vector
+
+    def encode_query(self, term: Term) -> Mapping[str, Vector]:
+        """A picture's visual features, or a text's place among the words of pictures; nothing for other terms.
+
+        Raises BadInput for a picture that is none.
+        """
+        if isinstance(term, ImageTerm):
+            network = self._network()
+            features, _ = network.run(network.pixels(pictures.open_picture(term.data))[np.newaxis])
+            return {self._visual.name: unit(features[0], "picture")}
+        if isinstance(term, TextTerm) and self._words:
+            return self._words.of_query(term)
+        return {}
+
+
+class _Words:
+    """The space of words for pictures, made of a text encoder and the names of the ImageNet classes.
+
+    Centred on the mean of all class names: what every name has in common says nothing about a picture.
+    """
+
+    def __init__(self, name: str, modality: str, peer: Encoder) -> None:
+        self._peer = peer
+        self._text = peer.spaces[0]
+        self.space = Space(name, modality, self._text.dims)
+        self._names = Once(self._name_vectors)
+
+    @property
+    def version(self) -> str:
+        """What decides the vectors beside the network."""
+        return f"conse-1/{TOP_CLASSES}/{self._peer.provenance[self._text.name].fingerprint}"
+
+    def of_pictures(self, probabilities: NDArray[np.float32]) -> Matrix:
+        """(n, dims) from (n, classes): ConSE's f(x) = sum p_t s(t) / sum p_t over the T likeliest classes, centred."""
+        vectors, mean = self._names()
+        top = np.argpartition(probabilities, -TOP_CLASSES, axis=1)[:, -TOP_CLASSES:]
+        weights = np.take_along_axis(probabilities, top, axis=1)
+        weights = weights / weights.sum(axis=1, keepdims=True)
+        placed: Matrix = np.einsum("nt,ntd->nd", weights, vectors[top]) - mean
+        return placed
+
+    def of_query(self, term: TextTerm) -> Mapping[str, Vector]:
+        found = self._peer.encode_query(term).get(self._text.name)
+        if found is None:
+            return {}
+        _, mean = self._names()
+        return {self.space.name: unit(found - mean, "text")}
+
+    def _name_vectors(self) -> tuple[Matrix, Vector]:
+        """(classes, dims) and their mean (dims,)."""
+        vectors = []
+        for name in _class_names():
+            vector = self._peer.encode_query(TextTerm(name)).get(self._text.name)
+            if vector is None:
+                raise EncoderError(f"the modality {self._text.modality!r} has no vector for the word {name!r}")
+            vectors.append(vector)
+        matrix = np.stack(vectors)
+        return matrix, matrix.mean(axis=0)
+
+
+# --- files ---------------------------------------------------------------------------------------------------------
+
+
+def _attempt(values: Sequence[Any], base: Path, network: _Network) -> Pixels | BadInput | None:
+    """The pixels of the first path that is a picture; None when no path is given; else why all of them failed."""
+    problems = []
+    try:
+        for value in _paths(values):
+            try:
+                return network.pixels(_open(value, base))
+            except BadInput as error:
+                problems.append(f"{value:.100}: {error}")
+    except BadInput as error:
+        problems.append(str(error))
+    return BadInput("; ".join(problems)) if problems else None
+
+
+def _paths(values: Sequence[Any]) -> Iterator[str]:
+    for value in values:
+        for path in value if isinstance(value, (list, tuple)) else (value,):
+            if path is not None and not isinstance(path, str):
+                raise BadInput(f"a picture is given by its path, not by {type(path).__name__} {path!r:.60}")
+            if path and path.strip():
+                yield path.strip()
+
+
+def _open(value: str, base: Path) -> Image.Image:
+    """The picture at a path relative to `base`. Raises BadInput for URLs, paths out of `base`, and no pictures."""
+    if URL.match(value):
+        raise BadInput("URLs are not fetched; give a path relative to the data file")
+    try:
+        path = (base / value).resolve()
+        inside = not Path(value).is_absolute() and path.is_relative_to(base.resolve())
+        found = inside and path.is_file()
+    except (OSError, ValueError, RuntimeError) as error:  # too long, a zero byte, a loop of links
+        raise BadInput(f"not a path: {error}") from error
+    if not inside:
+        raise BadInput("the path leaves the folder of the data file; give a path relative to it")
+    if not found:
+        raise BadInput("no such file")
+    return pictures.open_picture(path)
+
+
+# --- network -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Network:
+    """A classifier cut in front of its last layer, and what its weights' recipe says about pixels.
+
+    mean, deviation: per channel, of values in [0, 1].
+    """
+
+    body: Any
+    head: Any
+    shorter: int
+    edge: int
+    resample: Image.Resampling
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+
+    def pixels(self, picture: Image.Image) -> Pixels:
+        """(edge, edge, 3): the middle of the picture after its shorter side has been scaled to `shorter`.
+
+        The same as torchvision's resize and crop, but in one step: a picture of 60000 x 10 stays small.
+        """
+        side = min(picture.size) * self.edge / self.shorter
+        left, top = (picture.width - side) / 2, (picture.height - side) / 2
+        box = (left, top, left + side, top + side)
+        return np.asarray(picture.resize((self.edge, self.edge), self.resample, box=box))
+
+    def run(self, batch: NDArray[np.uint8]) -> tuple[Matrix, Matrix]:
+        """Visual features (n, dims), not of unit length, and class probabilities (n, 1000) of (n, edge, edge, 3)."""
+        torch = import_torch()
+        with torch.inference_mode():
+            scaled = torch.from_numpy(batch).permute(0, 3, 1, 2).float() / 255
+            mean, deviation = torch.tensor(self.mean), torch.tensor(self.deviation)
+            features = self.body((scaled - mean[:, None, None]) / deviation[:, None, None])
+            probabilities = self.head(features).softmax(dim=1)
+        return features.numpy(), probabilities.numpy()
+
+
+def _load_network(path: Path, architecture: str, dims: int) -> _Network:
+    torch = import_torch()
+    from torchvision import models
+
+    network = models.get_model(architecture, weights=None)
+    try:
+        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    except Exception as error:  # unpickling and fitting raise anything
+        raise EncoderError(f"{path}: not the weights of {architecture}: {str(error)[:500]}") from error
+    name, head = _last_linear(network)
+    if head.in_features != dims or head.out_features != len(_class_names()):
+        raise EncoderError(f"{path}: the last layer of {architecture} is not {dims} features to 1000 classes")
+    network.set_submodule(name, torch.nn.Identity())
+    recipe = _recipe(path, architecture)
+    return _Network(
+        body=network.eval(),
+        head=head.eval(),
+        shorter=recipe.resize_size[0],
+        edge=recipe.crop_size[0],
+        resample=Image.Resampling[recipe.interpolation.name],
+        mean=tuple(recipe.mean),
+        deviation=tuple(recipe.std),
+    )
+
+
+def _last_linear(network: Any) -> tuple[str, Any]:
+    """The name of the last linear layer and the layer: what torchvision's classifiers end with."""
+    torch = import_torch()
+    linear = [(name, layer) for name, layer in network.named_modules() if isinstance(layer, torch.nn.Linear)]
+    if not linear:
+        raise EncoderError(f"{type(network).__name__} has no linear layer in front of which its features could be taken")
+    return linear[-1]
+
+
+def _recipe(path: Path, architecture: str) -> Any:
+    """The preprocessing that the weights were trained for: torchvision ends its files' names with their SHA-256."""
+    from torchvision import models
+
+    known = list(models.get_model_weights(architecture))
+    digest = contents_digest(path)
+    same = [entry for entry in known if digest.startswith(Path(entry.url).stem.rpartition("-")[2])]
+    return (same or known)[0].transforms()
+
+
+def _class_names() -> Sequence[str]:
+    """The 1000 ImageNet classes in the order of the classifier's outputs."""
+    from torchvision.models import MobileNet_V2_Weights
+
+    names: Sequence[str] = MobileNet_V2_Weights.IMAGENET1K_V1.meta["categories"]
+    return names

@@ -1,0 +1,113 @@
+"""Read a knowledge graph from text files: triples, and the names of their entities.
+
+Triples are lines `head<TAB>relation<TAB>tail`, names are lines `entity<TAB>language<TAB>name` with any number of lines
+per entity (its names and aliases). Both are UTF-8. Blank lines and lines that start with `#` say nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from es_mappings.errors import BadInput
+
+Problem = tuple[str, str]
+"""A line that was left out: its place as `file:line`, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """One name or alias; `entity` is an index into the entities, `language` a code such as `en` ("" where unknown)."""
+
+    entity: int
+    language: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class KnowledgeGraph:
+    """Distinct triples over numbered entities and relations; numbers follow the first appearance in the file.
+
+    triples: shape (n, 3), int64, the columns being head entity, relation, tail entity.
+    problems: the lines that were left out; the rest of the file counts all the same.
+    """
+
+    entities: tuple[str, ...]
+    relations: tuple[str, ...]
+    triples: NDArray[np.int64]
+    names: tuple[Name, ...] = ()
+    problems: tuple[Problem, ...] = field(default=())
+
+
+def read_graph(triples: Path, names: Path | None = None) -> KnowledgeGraph:
+    """Read a triples file and, where given, a names file; names of entities without a triple are left out silently.
+
+    Raises BadInput when a file cannot be read or holds no triple at all. Single bad lines end up in `problems`.
+    """
+    problems: list[Problem] = []
+    entities: dict[str, int] = {}
+    relations: dict[str, int] = {}
+    found: dict[tuple[int, int, int], None] = {}
+    for head, relation, tail in _rows(triples, problems):
+        triple = (_number(entities, head), _number(relations, relation), _number(entities, tail))
+        found[triple] = None
+    if not found:
+        first = f"; the first bad line is {problems[0][0]}: {problems[0][1]}" if problems else ""
+        raise BadInput(f"{triples}: no triple (head<TAB>relation<TAB>tail) in this file{first}")
+    return KnowledgeGraph(
+        entities=tuple(entities),
+        relations=tuple(relations),
+        triples=np.array(list(found), dtype=np.int64),
+        names=_names(names, entities, problems) if names else (),
+        problems=tuple(problems),
+    )
+
+
+def _names(path: Path, entities: dict[str, int], problems: list[Problem]) -> tuple[Name, ...]:
+    rows = (
+        Name(entities[entity], language, text)
+        for entity, language, text in _rows(path, problems)
+        if entity in entities
+    )
+    return tuple(dict.fromkeys(rows))
+
+
+def _number(numbers: dict[str, int], key: str) -> int:
+    return numbers.setdefault(key, len(numbers))
+
+
+def _rows(path: Path, problems: list[Problem]) -> Iterator[tuple[str, str, str]]:
+    """The three columns of every good line; bad lines are added to `problems`."""
+    try:
+        # Lines are decoded one by one, so that one broken byte costs one line and not the file.
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                row = _row(line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line)
+                if isinstance(row, str):
+                    problems.append((f"{path}:{number}", row))
+                elif row:
+                    yield row
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def _row(line: bytes) -> tuple[str, str, str] | str | None:
+    """The columns of a line, None for a line that says nothing, or as a string what is wrong with it."""
+    try:
+        text = line.decode("utf-8").rstrip("\r\n")
+    except UnicodeDecodeError:
+        return "not UTF-8"
+    if not text.strip() or text.startswith("#"):
+        return None
+    columns = [column.strip() for column in text.split("\t")]
+    if len(columns) != 3:
+        return f"{len(columns)} columns separated by tabs instead of 3"
+    if not all(columns):
+        return "an empty column"
+    if "\0" in text:
+        return "a NUL character"
+    return columns[0], columns[1], columns[2]

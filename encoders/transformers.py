@@ -1,0 +1,179 @@
+"""Text encoder: a Hugging Face model, pooled as sentence-transformers does (Reimers and Gurevych 2019, arXiv:1908.10084)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from encoders.contract import Encoder
+from encoders.parts import texts
+from encoders.parts.weights import Once, fingerprint, import_torch, model_of, require
+from es_mappings.errors import EncoderError, SettingsError
+from es_mappings.settings import ModalitySettings
+from es_mappings.types import Matrix, Provenance
+
+VERSION = f"transformers-1/{texts.VERSION}"
+FILES = (
+    "config.json",
+    "model*.safetensors",
+    "model.safetensors.index.json",
+    "tokenizer*",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.*",
+    "merges.txt",
+    "*.model",
+    "modules.json",
+    "sentence_bert_config.json",
+    "1_Pooling/config.json",
+)
+"""What decides the vectors, and so what is fetched from a hub and fingerprinted."""
+WIDTHS = ("hidden_size", "d_model", "dim", "n_embd")
+"""The names that architectures give to the width of their last layer in config.json."""
+MODULES = {"Transformer", "Pooling", "Normalize"}
+MAX_BATCH = 32
+
+
+@dataclass(frozen=True)
+class _Network:
+    """A tokenizer and a model in evaluation mode. Texts of up to `longest` tokens are read, the rest is cut."""
+
+    tokenizer: Any
+    model: Any
+    pooling: str
+    longest: int
+
+
+def load(modality: str, settings: ModalitySettings, peers: Mapping[str, Encoder]) -> texts.TextEncoder:
+    """Read the configuration of the model that `model` names: a folder, or the id of a hub's repository.
+
+    Weights, and torch itself, are loaded when the first text is encoded.
+    Options: batch_size (1 to 32, default 32), texts per run of the network.
+    Raises SettingsError for wrong options, EncoderError when the model is missing or needs what is not built here,
+    ImportError when a package is not installed.
+    """
+    require("transformers", "torch")
+    batch_size = _batch_size(modality, settings)
+    folder = _folder(model_of(modality, settings))
+    pooling = _pooling(folder)
+    files = sorted({path for pattern in FILES for path in folder.glob(pattern) if path.is_file()})
+    if not any(path.suffix == ".safetensors" for path in files):
+        raise EncoderError(f"{folder}: no model*.safetensors (weights in other formats are not read)")
+    made_by = Provenance("transformers", fingerprint(files, f"{VERSION}/{pooling}"), _dims(folder))
+    network = Once(lambda: _network(folder, pooling))
+    return texts.TextEncoder(modality, made_by, lambda batch: _embed(network(), batch, batch_size))
+
+
+def _batch_size(modality: str, settings: ModalitySettings) -> int:
+    value = settings.options("batch_size").get("batch_size", MAX_BATCH)
+    try:
+        size = int(value)  # from the environment it comes as a string
+    except (TypeError, ValueError):
+        size = 0
+    if not 1 <= size <= MAX_BATCH:
+        raise SettingsError(f"modalities.{modality}.batch_size: {value!r} is not a number from 1 to {MAX_BATCH}")
+    return size
+
+
+def _folder(model: str) -> Path:
+    """The folder itself, or the local copy of a hub's repository, fetched when it is not there yet."""
+    folder = Path(model)
+    if folder.is_dir():
+        return folder
+    if folder.is_absolute() or model.startswith("."):
+        raise EncoderError(f"{model}: no such folder; correct the modality's `model`")
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(model, allow_patterns=list(FILES)))
+    except Exception as error:  # network, hub, id: the hub's client and its transport share no base but this
+        raise EncoderError(f"{model}: neither a folder nor a model that the hub gives: {error}") from error
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise EncoderError(f"{path}: cannot be read: {error}") from error
+
+
+def _dims(folder: Path) -> int:
+    config = _json(folder / "config.json")
+    for name in WIDTHS:
+        if isinstance(config.get(name), int):
+            return int(config[name])
+    raise EncoderError(f"{folder / 'config.json'}: names no width ({', '.join(WIDTHS)}): not a text model")
+
+
+def _pooling(folder: Path) -> str:
+    """`mean` or `cls`: as 1_Pooling/config.json says, mean without that file.
+
+    Raises EncoderError for another pooling and for layers behind it: to leave them out would give wrong vectors.
+    """
+    listed = folder / "modules.json"
+    modules = {str(m["type"]).rpartition(".")[2] for m in _json(listed)} if listed.is_file() else set()
+    if modules - MODULES:
+        raise EncoderError(f"{listed}: the layers {', '.join(sorted(modules - MODULES))} are not supported")
+    path = folder / "1_Pooling" / "config.json"
+    if not path.is_file():
+        return "mean"
+    config = _json(path)
+    old = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"}
+    flags = [old.get(name, name) for name, on in config.items() if name.startswith("pooling_mode_") and on is True]
+    modes = [config["pooling_mode"]] if "pooling_mode" in config else flags
+    if modes not in (["mean"], ["cls"]):
+        raise EncoderError(f"{path}: pooling {modes} is not supported, only mean or cls")
+    return str(modes[0])
+
+
+def _network(folder: Path, pooling: str) -> _Network:
+    import_torch()
+    from transformers import AutoModel, AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        model = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True).eval()
+    except Exception as error:  # whatever a broken folder makes of it: OSError, KeyError, SafetensorError, …
+        raise EncoderError(f"{folder}: transformers cannot load this model: {error}") from error
+    return _Network(tokenizer, model, pooling, _longest(folder, tokenizer, model))
+
+
+def _longest(folder: Path, tokenizer: Any, model: Any) -> int:
+    """The least of what the tokenizer, the model and sentence-transformers' own file allow, in tokens."""
+    limits = [tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", None)]
+    path = folder / "sentence_bert_config.json"
+    if path.is_file():
+        limits.append(_json(path).get("max_seq_length"))
+    return int(min(limit for limit in limits if limit))
+
+
+def _embed(network: _Network, batch: Sequence[str], batch_size: int) -> Matrix:
+    """(n, dims) float32 of n texts, run in the order of their lengths so that little of a batch is padding."""
+    tokens = network.tokenizer(list(batch), truncation=True, max_length=network.longest)["input_ids"]
+    order = sorted(range(len(batch)), key=lambda i: len(tokens[i]))
+    rows: dict[int, Any] = {}
+    for start in range(0, len(order), batch_size):
+        chosen = order[start : start + batch_size]
+        rows.update(zip(chosen, _run(network, [batch[i] for i in chosen]), strict=True))
+    return np.stack([rows[i] for i in range(len(batch))])
+
+
+def _run(network: _Network, batch: Sequence[str]) -> Matrix:
+    torch = import_torch()
+    inputs = network.tokenizer(
+        list(batch), padding=True, truncation=True, max_length=network.longest, return_tensors="pt"
+    )
+    with torch.inference_mode():
+        states = network.model(**inputs).last_hidden_state
+        if network.pooling == "cls":
+            pooled = states[:, 0]
+        else:
+            mask = inputs["attention_mask"].unsqueeze(-1).to(states.dtype)
+            pooled = (states * mask).sum(1) / mask.sum(1)
+    result: Matrix = pooled.float().numpy()
+    return result

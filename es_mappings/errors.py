@@ -1,0 +1,103 @@
+"""The one error tree of maxcos.
+
+Every error says what is wrong and what to do about it in its message, whether trying again may help (`retryable`),
+and which HTTP status it becomes at the edge (`status`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class MaxcosError(Exception):
+    """Base of every error that maxcos raises on purpose."""
+
+    retryable = False
+    status = 500
+    title = "Internal error"
+
+
+class SettingsError(MaxcosError):
+    """The settings are wrong: an unknown name, a missing value, an impossible combination."""
+
+    title = "Settings are wrong"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldProblem:
+    """One thing that is wrong with one field of a request (`field` as a dotted path)."""
+
+    field: str
+    message: str
+
+
+class InvalidRequest(MaxcosError):
+    """The request cannot be understood; `problems` names each offending field."""
+
+    status = 400
+    title = "Invalid request"
+
+    def __init__(self, *problems: FieldProblem) -> None:
+        super().__init__("; ".join(f"{p.field}: {p.message}" for p in problems))
+        self.problems = problems
+
+    @classmethod
+    def at(cls, field: str, message: str) -> InvalidRequest:
+        return cls(FieldProblem(field, message))
+
+
+class ItemNotFound(MaxcosError):
+    """No item has that id."""
+
+    status = 404
+    title = "Item not found"
+
+
+class BadInput(MaxcosError):
+    """One record, picture or text that cannot be encoded; the rest of a batch goes on without it."""
+
+    status = 422
+    title = "Input cannot be encoded"
+
+
+class NothingToSearch(MaxcosError):
+    """The query reaches no modality and no text of the index."""
+
+    status = 422
+    title = "The query reaches nothing"
+
+
+class EncoderError(MaxcosError):
+    """An encoder cannot be loaded or failed as a whole (not: one bad input)."""
+
+    status = 503
+    title = "Encoder unavailable"
+
+
+class ProvenanceMismatch(MaxcosError):
+    """The index was built with other encoders, dimensions or analysis than the settings ask for."""
+
+    status = 503
+    title = "Index and settings disagree"
+
+
+class IndexMissing(MaxcosError):
+    """The index does not exist yet."""
+
+    status = 503
+    title = "Index missing"
+
+
+class EngineError(MaxcosError):
+    """The engine refused or failed a request."""
+
+    status = 502
+    title = "Engine error"
+
+
+class EngineUnavailable(EngineError):
+    """The engine cannot be reached or answers that it is overloaded."""
+
+    retryable = True
+    status = 503
+    title = "Engine unavailable"

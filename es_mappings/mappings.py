@@ -1,0 +1,104 @@
+"""The body that creates an index, as a pure function of schema and dialect (`tests/golden/mappings`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from es_mappings.dialects import Dialect
+from es_mappings.errors import SettingsError
+from es_mappings.provenance import describe
+from es_mappings.schema import VECTOR_OBJECT, FilterField, Schema
+from es_mappings.settings import EngineSettings
+
+# A keyword longer than Lucene's limit of 32,766 bytes would reject its whole document.
+KEYWORD = {"type": "keyword", "ignore_above": 8191}
+
+ANALYSIS: dict[str, Any] = {
+    "filter": {
+        "maxcos_possessive": {"type": "stemmer", "language": "possessive_english"},
+        "maxcos_stop": {"type": "stop", "stopwords": "_english_"},
+        # Single characters beside bigrams: a one-character word is as common in Chinese as a two-character one.
+        "maxcos_bigram": {"type": "cjk_bigram", "output_unigrams": True},
+    },
+    "analyzer": {
+        "maxcos_en": {
+            "type": "custom",
+            "tokenizer": "standard",
+            "filter": ["maxcos_possessive", "lowercase", "asciifolding", "maxcos_stop", "porter_stem"],
+        },
+        "maxcos_zh": {
+            "type": "custom",
+            "tokenizer": "standard",
+            "filter": ["cjk_width", "lowercase", "maxcos_stop", "maxcos_bigram"],
+        },
+    },
+}
+
+
+def index_body(schema: Schema, dialect: Dialect, engine: EngineSettings) -> dict[str, Any]:
+    """Settings and mappings of a new index. Raises SettingsError when a vector is too wide for the engine."""
+    for space in schema.spaces:
+        if space.dims > dialect.max_dims:
+            raise SettingsError(
+                f"modalities.{space.modality}: {space.dims} dimensions, but {dialect.name} takes {dialect.max_dims}"
+            )
+    return {
+        "settings": {
+            "index": {
+                "number_of_shards": engine.shards,
+                "number_of_replicas": engine.replicas,
+                "similarity": {"default": {"type": "BM25", "k1": 1.2, "b": 0.75}},
+                "analysis": ANALYSIS,
+                **dialect.index_settings,
+            }
+        },
+        "mappings": {
+            # Fields that nobody searches stay in _source and cost nothing more.
+            "dynamic": False,
+            "_meta": describe(schema),
+            "properties": properties(schema, dialect),
+        },
+    }
+
+
+def properties(schema: Schema, dialect: Dialect) -> dict[str, Any]:
+    """The fields of the mapping: id, BM25 fields, filter fields and the object of vector fields."""
+    fields: dict[str, Any] = {"id": {"type": "keyword"}}
+    fields |= {field.name: text_field(schema, field.name) for field in schema.text}
+    fields |= {f.name: filter_field(f) for f in schema.filters if not schema.is_text(f.name)}
+    vectors = {space.name: dialect.vector_field(space) for space in schema.spaces}
+    fields[VECTOR_OBJECT] = {"type": "object", "dynamic": "strict", "properties": vectors}
+    return fields
+
+
+def text_field(schema: Schema, name: str) -> dict[str, Any]:
+    """One analysis per language: the first on the field itself, the others as its sub-fields."""
+    first, *others = schema.languages
+    fields: dict[str, Any] = {language: {"type": "text", "analyzer": f"maxcos_{language}"} for language in others}
+    if schema.filter_field(name):
+        fields["keyword"] = KEYWORD
+    return {"type": "text", "analyzer": f"maxcos_{first}", **({"fields": fields} if fields else {})}
+
+
+def filter_field(field: FilterField) -> dict[str, Any]:
+    match field.type:
+        case "keyword":
+            return dict(KEYWORD)
+        case "number":
+            return {"type": "double"}
+        case "date":
+            return {"type": "date", "format": "strict_date_optional_time"}
+        case "boolean":
+            return {"type": "boolean"}
+
+
+def filter_path(schema: Schema, name: str) -> str:
+    """The field that a filter, sort or aggregation on `name` reads."""
+    return f"{name}.keyword" if schema.is_text(name) else name
+
+
+def text_paths(schema: Schema) -> list[str]:
+    """Every BM25 field with its boost, as `multi_match` wants them."""
+    boosted = [(f, f"^{f.boost:g}" if f.boost != 1 else "") for f in schema.text]
+    others = schema.languages[1:]
+    return [path for f, boost in boosted for path in (f.name + boost, *(f"{f.name}.{o}{boost}" for o in others))]

@@ -1,0 +1,151 @@
+"""What an index holds, derived from the settings and the loaded encoders; every dialect is written from this."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from es_mappings.errors import SettingsError
+from es_mappings.settings import FieldType, LexicalSettings
+from es_mappings.types import Provenance, Space
+
+VERSION = 1
+"""Raised whenever an index written by an older maxcos can no longer be searched by this one."""
+
+VECTOR_OBJECT = "maxcos"
+"""The object that holds the vector fields, so that they never meet a user's own field names."""
+
+RESERVED = frozenset({"id", VECTOR_OBJECT})
+
+
+@dataclass(frozen=True, slots=True)
+class TextField:
+    """A field that BM25 searches."""
+
+    name: str
+    boost: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class FilterField:
+    """A field that filters, ranges, sorts and facets by its exact value; it may hold a list."""
+
+    name: str
+    type: FieldType = "keyword"
+
+    def normalise(self, value: Any) -> str | float | bool:
+        """The JSON value as this field's type: text, number, boolean, or for dates milliseconds since 1970 (UTC).
+
+        Raises ValueError saying what was expected.
+        """
+        match self.type, value:
+            case "keyword", str():
+                return value
+            case "keyword", int() | float() if not isinstance(value, bool):
+                return str(value)
+            case "number", int() | float() if not isinstance(value, bool) and math.isfinite(value):
+                return float(value)
+            case "boolean", bool():
+                return value
+            case "date", str():
+                return _milliseconds(value)
+        raise ValueError(f"expected a {_EXPECTED[self.type]}, got {value!r:.60}")
+
+
+_EXPECTED = {"keyword": "string", "number": "finite number", "boolean": "boolean", "date": "date such as 2024-05-31"}
+
+
+def _milliseconds(text: str) -> float:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError(f"expected a {_EXPECTED['date']}, got {text!r:.60}") from error
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return moment.timestamp() * 1000.0
+
+
+def as_values(value: Any) -> list[Any]:
+    """A field's values as a list: a field may hold one value, a list, or nothing."""
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def lookup(source: Mapping[str, Any], field: str) -> Any:
+    """The value of a field, where `a.b` means member b of object a; None when it is absent."""
+    if field in source:
+        return source[field]
+    head, dot, rest = field.partition(".")
+    inner = source.get(head) if dot else None
+    return lookup(inner, rest) if isinstance(inner, Mapping) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The index contract: BM25 fields, filter fields, vector fields and where their vectors come from."""
+
+    text: tuple[TextField, ...]
+    filters: tuple[FilterField, ...]
+    facets: tuple[str, ...]
+    languages: tuple[str, ...]
+    spaces: tuple[Space, ...]
+    provenance: Mapping[str, Provenance]
+
+    def filter_field(self, name: str) -> FilterField | None:
+        return next((f for f in self.filters if f.name == name), None)
+
+    def is_text(self, name: str) -> bool:
+        return any(f.name == name for f in self.text)
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(space.modality for space in self.spaces))
+
+
+class Encodes(Protocol):
+    """What the schema needs to know of an encoder."""
+
+    @property
+    def spaces(self) -> tuple[Space, ...]: ...
+
+    @property
+    def provenance(self) -> Mapping[str, Provenance]: ...
+
+
+def build_schema(lexical: LexicalSettings, encoders: Iterable[Encodes]) -> Schema:
+    """Derive the schema. Raises SettingsError when a field's name is taken or two spaces share one."""
+    encoders = tuple(encoders)
+    spaces = tuple(space for encoder in encoders for space in encoder.spaces)
+    provenance = {name: made for encoder in encoders for name, made in encoder.provenance.items()}
+    text = tuple(_text_field(f) for f in lexical.fields)
+    filters = tuple(_filter_field(f) for f in lexical.filters)
+    _refuse_repeats("lexical.fields", [f.name for f in text])
+    _refuse_repeats("lexical.filters", [f.name for f in filters])
+    _refuse_repeats("modalities", [s.name for s in spaces])
+    for name in (*(f.name for f in text), *(f.name for f in filters)):
+        if name.partition(".")[0] in RESERVED:
+            raise SettingsError(f"lexical: the field name {name!r} is reserved")
+    for field in filters:
+        if field.type != "keyword" and any(t.name == field.name for t in text):
+            raise SettingsError(f"lexical: {field.name!r} is searched as text, so its filter must be a keyword")
+    return Schema(text, filters, lexical.facets, lexical.languages, spaces, provenance)
+
+
+def _text_field(text: str) -> TextField:
+    name, _, boost = text.partition("^")
+    return TextField(name, float(boost or 1))
+
+
+def _filter_field(text: str) -> FilterField:
+    name, _, kind = text.partition(":")
+    return FilterField(name, kind or "keyword")  # type: ignore[arg-type]  # checked by the settings
+
+
+def _refuse_repeats(where: str, names: list[str]) -> None:
+    repeated = sorted({n for n in names if names.count(n) > 1})
+    if repeated:
+        raise SettingsError(f"{where}: {', '.join(repeated)} stands there twice")

@@ -1,0 +1,202 @@
+"""Settings: one `maxcos.toml`, every value also from the environment (`MAXCOS_ENGINE__URL`), unknown names refused."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from es_mappings.errors import SettingsError
+
+PREFIX = "MAXCOS_"
+OTHER_VARIABLES = {"MAXCOS_CACHE", "MAXCOS_JAVA_HOME", "MAXCOS_ES_HEAP"}
+"""Variables with our prefix that belong to the tools around maxcos, not to its settings."""
+
+FieldType = Literal["keyword", "number", "date", "boolean"]
+FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EngineSettings(_Section):
+    url: str = "embedded:./store"
+    index: str = Field("items", pattern=r"^[a-z0-9][a-z0-9_.-]{0,200}$")
+    shards: int = Field(1, ge=1, le=1024)
+    replicas: int = Field(0, ge=0, le=10)
+    timeout: float = Field(30.0, gt=0)
+    api_key: SecretStr | None = None
+    """Only from the environment: a secret does not belong into a file that is committed."""
+
+
+class LexicalSettings(_Section):
+    """`fields` are searched by BM25 ("name^boost"); `filters` are exact or ranged ("name" or "name:number")."""
+
+    fields: tuple[str, ...] = ("title",)
+    languages: tuple[Literal["en", "zh"], ...] = ("en", "zh")
+    filters: tuple[str, ...] = ()
+    facets: tuple[str, ...] = ()
+
+    @field_validator("fields")
+    @classmethod
+    def _boosts(cls, fields: tuple[str, ...]) -> tuple[str, ...]:
+        for text in fields:
+            name, caret, boost = text.partition("^")
+            if not FIELD_NAME.fullmatch(name) or (caret and not re.fullmatch(r"\d+(\.\d+)?", boost)):
+                raise ValueError(f"{text!r} is neither a field nor field^boost")
+        return fields
+
+    @field_validator("filters")
+    @classmethod
+    def _types(cls, filters: tuple[str, ...]) -> tuple[str, ...]:
+        for text in filters:
+            name, colon, kind = text.partition(":")
+            if not FIELD_NAME.fullmatch(name) or (colon and kind not in {"keyword", "number", "date", "boolean"}):
+                raise ValueError(f"{text!r} is neither a field nor field:keyword|number|date|boolean")
+        return filters
+
+    @model_validator(mode="after")
+    def _facets_are_filters(self) -> Self:
+        missing = set(self.facets) - {text.partition(":")[0] for text in self.filters}
+        if missing:
+            raise ValueError(f"facets {sorted(missing)} must be among the filters")
+        return self
+
+
+class ModalitySettings(BaseModel):
+    """One modality. Further names are options of its encoder, which refuses those it does not know."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    encoder: str
+    model: str | None = None
+    source: tuple[str, ...]
+    weight: float = Field(1.0, ge=0)
+
+    @field_validator("source", mode="before")
+    @classmethod
+    def _one_or_many(cls, source: Any) -> Any:
+        return (source,) if isinstance(source, str) else source
+
+    def options(self, *known: str) -> dict[str, Any]:
+        """The encoder's own options. Raises SettingsError when one of them is not in `known`."""
+        given = dict(self.model_extra or {})
+        unknown = sorted(set(given) - set(known))
+        if unknown:
+            raise SettingsError(
+                f"the encoder {self.encoder!r} has no option {', '.join(unknown)}; it knows {', '.join(known) or 'none'}"
+            )
+        return given
+
+
+class PageSettings(_Section):
+    """What the search page shows of an item: the fields with its title and its picture's path below `media`."""
+
+    title: str = "title"
+    image: str | None = None
+    media: Path = Path()
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        nested_model_default_partial_update=True,
+    )
+
+    engine: EngineSettings = EngineSettings()
+    lexical: LexicalSettings = LexicalSettings()
+    modalities: dict[str, ModalitySettings] = Field(default_factory=dict)
+    page: PageSettings = PageSettings()
+
+    @field_validator("modalities")
+    @classmethod
+    def _names(cls, modalities: dict[str, ModalitySettings]) -> dict[str, ModalitySettings]:
+        for name in modalities:
+            if not re.fullmatch(r"[a-z][a-z0-9]{0,31}", name) or name == "lexical":
+                raise ValueError(f"{name!r} cannot name a modality: use lower-case letters and digits, not 'lexical'")
+        return modalities
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def load_settings(path: Path | None) -> Settings:
+    """Read the settings file and the environment; relative paths in it start from the file's folder.
+
+    Raises SettingsError for a missing file, broken TOML, and every unknown or impossible value, by its name.
+    """
+    if path is not None and not path.is_file():
+        raise SettingsError(f"{path}: no such settings file")
+    _refuse_unknown_variables()
+
+    _refuse_secrets(path)
+
+    class FromFile(Settings):
+        model_config = SettingsConfigDict(toml_file=path)
+
+    try:
+        read = FromFile()
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise SettingsError(f"{path or 'environment'}: {problems}") from error
+    except ValueError as error:
+        raise SettingsError(f"{path}: {error}") from error
+    return _absolute(read, path.parent if path else Path())
+
+
+def _refuse_unknown_variables() -> None:
+    """pydantic-settings ignores misspelt variables in silence; a wrong name must not become a default."""
+    sections = {name.upper() for name in Settings.model_fields}
+    for variable in os.environ:
+        if variable.startswith(PREFIX) and variable not in OTHER_VARIABLES:
+            if variable.removeprefix(PREFIX).split("__")[0] not in sections:
+                raise SettingsError(f"environment variable {variable}: no such setting")
+
+
+def _refuse_secrets(path: Path | None) -> None:
+    if path is None:
+        return
+    try:
+        written = tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: {error}") from error
+    if "api_key" in written.get("engine", {}):
+        raise SettingsError(f"{path}: engine.api_key comes only from the environment ({PREFIX}ENGINE__API_KEY)")
+
+
+def _absolute(settings: Settings, folder: Path) -> Settings:
+    """Anchor the embedded store's folder, the models' files and the media at the settings file."""
+    engine = settings.engine
+    if engine.url.startswith("embedded:"):
+        place = (folder / engine.url.removeprefix("embedded:")).resolve()
+        engine = engine.model_copy(update={"url": f"embedded:{place}"})
+    modalities = {
+        name: m.model_copy(update={"model": _anchored(m.model, folder)}) for name, m in settings.modalities.items()
+    }
+    page = settings.page.model_copy(update={"media": (folder / settings.page.media).resolve()})
+    return settings.model_copy(update={"engine": engine, "modalities": modalities, "page": page})
+
+
+def _anchored(model: str | None, folder: Path) -> str | None:
+    """A path that exists, or is plainly one, becomes absolute; a hub id such as `org/name` stays as it is."""
+    if model is None:
+        return None
+    path = (folder / Path(model).expanduser()).resolve()
+    return str(path) if path.exists() or path.suffix in {".onnx", ".npz", ".pth"} else model

@@ -1,0 +1,103 @@
+"""Building an index from files: train the graph if its model is missing, encode, write, and say what happened."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from tqdm import tqdm
+
+from encoders.contract import load_encoders
+from es_mappings.errors import SettingsError
+from es_mappings.schema import build_schema
+from es_mappings.settings import Settings
+from ingest.pipeline import Summary, ingest
+from ingest.records import read_jsonl
+from ingest.sinks import open_sink
+
+if TYPE_CHECKING:
+    from encoders.training.graph import TrainingReport
+
+
+def train(triples: Path, names: Path | None, output: Path, *, seed: int = 0) -> TrainingReport:
+    """Train the graph's vectors. Raises EncoderError without the extra `graph`."""
+    from es_mappings.errors import EncoderError
+
+    try:
+        from encoders.training.graph import train_graph
+    except ImportError as error:
+        raise EncoderError(f"training a graph needs the package {error.name!r}: install the extra 'graph'") from error
+    return train_graph(triples, names, output, seed=seed)
+
+
+def train_missing(settings: Settings, triples: Path | None, names: Path | None) -> None:
+    """Train every graph of the settings whose model file does not exist yet. Raises SettingsError without triples."""
+    for name, modality in settings.modalities.items():
+        if modality.encoder != "graph" or modality.model is None or Path(modality.model).is_file():
+            continue
+        if triples is None:
+            raise SettingsError(f"modalities.{name}: {modality.model} does not exist; give --triples to train it")
+        train(triples, names, Path(modality.model))
+
+
+def ingest_file(source: Path, settings: Settings, triples: Path | None = None, names: Path | None = None) -> Summary:
+    """Everything that serving these settings needs: graph vectors and the index. Raises what `ingest` raises."""
+    train_missing(settings, triples, names)
+    encoders = load_encoders(settings.modalities)
+    schema = build_schema(settings.lexical, encoders.values())
+    sink = open_sink(settings.engine, schema)
+    try:
+        with tqdm(desc=settings.engine.index, unit=" items", disable=None) as bar:
+            return ingest(
+                read_jsonl(source),
+                base=source.parent,
+                source=digest(source),
+                schema=schema,
+                modalities=settings.modalities,
+                encoders=encoders,
+                sink=sink,
+                dead_letters=dead_letters(source),
+                on_progress=bar.update,
+            )
+    finally:
+        sink.close()
+
+
+def is_built(source: Path, settings: Settings) -> bool:
+    """Whether the index holds this very source, from an ingestion that ran to its end.
+
+    Raises ProvenanceMismatch when it was built with other encoders.
+    """
+    encoders = load_encoders(settings.modalities)
+    sink = open_sink(settings.engine, build_schema(settings.lexical, encoders.values()))
+    try:
+        receipt = sink.receipt()
+    finally:
+        sink.close()
+    return receipt is not None and receipt.source == digest(source)
+
+
+def dead_letters(source: Path) -> Path:
+    return source.with_suffix(".dead-letters.jsonl")
+
+
+def digest(source: Path) -> str:
+    with source.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def print_summary(summary: Summary, source: Path, as_json: bool) -> None:
+    """Say what a run did, and where its dead letters are."""
+    if as_json:
+        click.echo(json.dumps(asdict(summary)))
+        return
+    vectors = ", ".join(f"{count} {space}" for space, count in summary.vectors.items())
+    seconds = ", ".join(f"{stage} {value:.1f} s" for stage, value in summary.seconds.items())
+    click.echo(f"{summary.written} of {summary.read} items written; vectors: {vectors or 'none'}; {seconds}")
+    if summary.lost:
+        lost = ", ".join(f"{count} x {what}" for what, count in summary.lost.items())
+        click.echo(f"not indexed: {lost}; the reasons are in {dead_letters(source)}")

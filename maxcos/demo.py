@@ -1,0 +1,41 @@
+"""The demo: a real furniture catalogue with names in many languages, pictures and the graph its fields imply."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from es_mappings.errors import SettingsError
+from es_mappings.settings import Settings, load_settings
+from maxcos.build import ingest_file, is_built, print_summary
+from maxcos.catalogue import demo_config, find_catalogue, write_catalogue
+
+EMBEDDED = "embedded:./store"
+
+
+def cache_folder() -> Path:
+    """Where weights and engines are kept between checkouts: $MAXCOS_CACHE, else a folder of the machine or the user."""
+    if given := os.environ.get("MAXCOS_CACHE"):
+        return Path(given)
+    # Root's own cache cannot be read by the unprivileged user that runs an engine.
+    return Path("/var/cache/maxcos") if os.geteuid() == 0 else Path.home() / ".cache" / "maxcos"
+
+
+def build(folder: Path, engine: str | None, say: Callable[[str], object]) -> Settings:
+    """Write the catalogue and its settings into `folder`, and ingest it unless the index already holds it.
+
+    Raises SettingsError when the weights or the catalogue are not to be had, and what ingestion raises.
+    """
+    models = cache_folder() / "models"
+    if not models.is_dir():
+        raise SettingsError(f"the demo's weights are not in {models}: run `make models`")
+    files = write_catalogue(find_catalogue(cache_folder()), folder)
+    config = folder / "maxcos.toml"
+    config.write_text(demo_config(folder, engine_url=engine or EMBEDDED, models=models), "utf-8")
+    settings = load_settings(config)
+    graph = settings.modalities["graph"].model
+    if graph is None or not Path(graph).is_file() or not is_built(files.items, settings):
+        say(f"building the index {settings.engine.index!r} on {settings.engine.url}")
+        print_summary(ingest_file(files.items, settings, files.triples, files.names), files.items, as_json=False)
+    return settings

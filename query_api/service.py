@@ -1,0 +1,72 @@
+"""Search as a function: everything between HTTP and the engine, for the web app, the command line and evaluation."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from encoders.contract import Encoder, load_encoders
+from es_mappings.schema import Schema, build_schema
+from es_mappings.settings import Settings
+from es_mappings.types import TextTerm
+from query_api import respond
+from query_api.planner import make_plan
+from query_api.request import parse
+from query_api.searchers import Searcher, open_searcher
+
+
+class SearchService:
+    """One index with its encoders. Threads may share it."""
+
+    def __init__(
+        self,
+        schema: Schema,
+        encoders: Mapping[str, Encoder],
+        searcher: Searcher,
+        weights: Mapping[str, float] | None = None,
+    ) -> None:
+        self.schema = schema
+        self._encoders = encoders
+        self._searcher = searcher
+        self._weights = dict(weights or {})
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> SearchService:
+        """Load the encoders and open the engine; nothing is asked of it yet. Raises SettingsError, EncoderError."""
+        encoders = load_encoders(settings.modalities)
+        schema = build_schema(settings.lexical, encoders.values())
+        weights = {name: modality.weight for name, modality in settings.modalities.items()}
+        return cls(schema, encoders, open_searcher(settings.engine, schema), weights)
+
+    def search(self, body: Any, image: bytes | None = None) -> dict[str, Any]:
+        """Answer a request body (DESIGN of it: `query_api.request.SearchModel`); `image` adds a picture term.
+
+        Raises InvalidRequest, NothingToSearch, EncoderError and what `Searcher.search` raises.
+        """
+        started = time.perf_counter()
+        request = parse(body, self.schema, image)
+        planned = make_plan(request, self.schema, self._encoders, self._weights, self._searcher.item)
+        page = self._searcher.search(planned.plan)
+        answer = respond.response(page, planned, (time.perf_counter() - started) * 1000)
+        if request.explain:
+            answer["explain"] = self._searcher.explain(planned.plan)
+        return answer
+
+    def item(self, identifier: str) -> dict[str, Any]:
+        """One item. Raises ItemNotFound and what the engine raises."""
+        found = self._searcher.item(identifier)
+        return respond.item_json(found.id, found.source, found.vectors, self.schema)
+
+    def check(self) -> int:
+        """Raise unless the engine answers and the index fits the settings; how many items it holds."""
+        self._searcher.check()
+        return self._searcher.count()
+
+    def warm(self) -> None:
+        """Load what the first query would wait for."""
+        for encoder in self._encoders.values():
+            encoder.encode_query(TextTerm("warm"))
+
+    def close(self) -> None:
+        self._searcher.close()
