@@ -57,6 +57,10 @@ def _dims(session: onnxruntime.InferenceSession, path: Path) -> int:
 
 
 def _embed(session: onnxruntime.InferenceSession, batch: Sequence[str]) -> Matrix:
-    """(n, dims) from one run per text: the quantised graph gives other vectors in batches (cosine down to 0.9965)."""
+    """(n, dims) from one run per text.
+
+    In batches the quantised graph gives slightly other vectors (cosine down to 0.9965).
+    """
     name = session.get_inputs()[0].name
-    return np.concatenate([session.run(None, {name: [text]})[0] for text in batch]).astype(np.float32, copy=False)
+    rows = [session.run(None, {name: [text]})[0] for text in batch]
+    return np.concatenate(rows).astype(np.float32, copy=False)

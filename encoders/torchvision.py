@@ -1,7 +1,8 @@
-"""Image encoder: a torchvision classifier, for pictures against pictures and, through its classes' names, for words.
+"""Image encoder: a torchvision classifier, for pictures against pictures and, through its classes, for words.
 
-Its two spaces: the visual features in front of the classifier; and ConSE (Norouzi et al. 2014, arXiv:1312.5650), which
-places a picture among texts at the weighted mean of the names of the classes that it may show.
+Its two spaces: the visual features in front of the classifier; and ConSE (Norouzi et al. 2014,
+arXiv:1312.5650), which places a picture among texts at the weighted mean of the names of the classes that it
+may show.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ WIDTHS = {DEFAULT_ARCHITECTURE: 1280}
 """Known without torch; of other architectures it is measured."""
 TOP_CLASSES = 10
 """T of ConSE: its authors' best on ImageNet."""
-BATCH = 32
+BATCH = 8
+"""On one core 8 pictures take 15 ms each, 32 take 28: what lies between the layers leaves the cache."""
 READERS = 2
 URL = re.compile(r"(data:|[a-z][a-z0-9+.-]*://)", re.IGNORECASE)
 
@@ -50,26 +52,26 @@ Pixels = NDArray[np.uint8]
 def load(modality: str, settings: ModalitySettings, peers: Mapping[str, Encoder]) -> TorchvisionEncoder:
     """An encoder for the state dict that `model` names; torch and the weights wait for the first use.
 
-    Options: architecture (default mobilenet_v2), any torchvision classification builder that the state dict fits;
-    words, the text modality in which class names and queries become vectors (default: the first that is a TextEncoder;
-    "" for none), without which there is no words space.
-    Raises SettingsError for wrong options, EncoderError when the weights are missing, ImportError without torch.
+    Options: architecture (default mobilenet_v2), any torchvision classification builder that the state dict
+    fits; words, the text modality in which class names and queries become vectors (default: the first that is
+    a TextEncoder; "" for none), without which there is no words space.
+    Raises SettingsError for wrong options, EncoderError when the weights are missing, ImportError when a
+    package is.
     """
     require("torch", "torchvision")
     options = settings.options("words", "architecture")
-    architecture = options.get("architecture", DEFAULT_ARCHITECTURE)
+    architecture = str(options.get("architecture", DEFAULT_ARCHITECTURE))
     weights = existing_file(Path(model_of(modality, settings)))
-    words = options.get("words", _first_text(peers))
+    words = str(options.get("words", _first_text(peers)))
     if words and words not in peers:
-        raise SettingsError(
-            f"modalities.{modality}.words: no modality {words!r} stands before it, only {', '.join(peers) or 'none'}"
-        )
+        where, before = f"modalities.{modality}.words", ", ".join(peers) or "none"
+        raise SettingsError(f"{where}: no modality {words!r} stands before it, only {before}")
     dims = WIDTHS.get(architecture) or _width(modality, architecture)
     return TorchvisionEncoder(modality, weights, architecture, dims, peers[words] if words else None)
 
 
-def _first_text(peers: Mapping[str, Encoder]) -> str | None:
-    return next((name for name, peer in peers.items() if isinstance(peer, TextEncoder)), None)
+def _first_text(peers: Mapping[str, Encoder]) -> str:
+    return next((name for name, peer in peers.items() if isinstance(peer, TextEncoder)), "")
 
 
 def _width(modality: str, architecture: str) -> int:
@@ -78,17 +80,26 @@ def _width(modality: str, architecture: str) -> int:
     from torchvision import models
 
     if architecture not in models.list_models(module=models):
-        raise SettingsError(f"modalities.{modality}.architecture: torchvision classifies with no {architecture!r}")
+        where = f"modalities.{modality}.architecture"
+        raise SettingsError(f"{where}: torchvision has no classifier {architecture!r}")
     with torch.device("meta"):
         _, layer = _last_linear(models.get_model(architecture, weights=None))
     return int(layer.in_features)
 
 
 class TorchvisionEncoder:
-    """An image modality; see the module. Thread safe."""
+    """An image modality; see the module. Thread safe.
+
+    peer: the text modality of the words space, None for no such space.
+    """
 
     def __init__(
-        self, modality: str, weights: Path, architecture: str, dims: int, peer: Encoder | None
+        self,
+        modality: str,
+        weights: Path,
+        architecture: str,
+        dims: int,
+        peer: Encoder | None,
     ) -> None:
         self._visual = Space(modality, modality, dims)
         self._weights = weights
@@ -105,16 +116,17 @@ class TorchvisionEncoder:
         version = f"{VERSION}/{self._architecture}"
         made = {self._visual.name: self._made_by(self._visual, version)}
         if self._words:
-            made[self._words.space.name] = self._made_by(self._words.space, f"{version}/{self._words.version}")
+            space = self._words.space
+            made[space.name] = self._made_by(space, f"{version}/{self._words.version}")
         return made
 
     def _made_by(self, space: Space, version: str) -> Provenance:
         return Provenance("torchvision", fingerprint([self._weights], version), space.dims)
 
     def encode_items(self, values: Sequence[Sequence[Any]], base: Path) -> Encoded:
-        """See the contract; a value is a path inside `base`, or a list of such: the first that is a picture counts.
+        """See the contract; a value is a path inside `base` or a list of such.
 
-        An item all of whose paths fail has an error that names them.
+        The first that is a picture counts; an item all of whose paths fail has an error that names them.
         """
         vectors: dict[str, list[Vector | None]] = {space.name: [None] * len(values) for space in self.spaces}
         errors: dict[int, BadInput] = {}
@@ -151,7 +163,7 @@ class TorchvisionEncoder:
                 vectors[name][index] = vector
 
     def encode_query(self, term: Term) -> Mapping[str, Vector]:
-        """A picture's visual features, or a text's place among the words of pictures; nothing for other terms.
+        """A picture's visual features, or a text's place among words for pictures; nothing for other terms.
 
         Raises BadInput for a picture that is none.
         """
@@ -182,7 +194,10 @@ class _Words:
         return f"conse-1/{TOP_CLASSES}/{self._peer.provenance[self._text.name].fingerprint}"
 
     def of_pictures(self, probabilities: NDArray[np.float32]) -> Matrix:
-        """(n, dims) from (n, classes): ConSE's f(x) = sum p_t s(t) / sum p_t over the T likeliest classes, centred."""
+        """(n, dims) of (n, classes).
+
+        ConSE's f(x) = sum p_t s(t) / sum p_t over the T likeliest classes t with name vectors s(t), centred.
+        """
         vectors, mean = self._names()
         top = np.argpartition(probabilities, -TOP_CLASSES, axis=1)[:, -TOP_CLASSES:]
         weights = np.take_along_axis(probabilities, top, axis=1)
@@ -203,17 +218,17 @@ class _Words:
         for name in _class_names():
             vector = self._peer.encode_query(TextTerm(name)).get(self._text.name)
             if vector is None:
-                raise EncoderError(f"the modality {self._text.modality!r} has no vector for the word {name!r}")
+                raise EncoderError(f"the modality {self._text.modality!r} has no vector for {name!r}")
             vectors.append(vector)
         matrix = np.stack(vectors)
         return matrix, matrix.mean(axis=0)
 
 
-# --- files ---------------------------------------------------------------------------------------------------------
+# --- files ------------------------------------------------------------------------------------------------
 
 
 def _attempt(values: Sequence[Any], base: Path, network: _Network) -> Pixels | BadInput | None:
-    """The pixels of the first path that is a picture; None when no path is given; else why all of them failed."""
+    """The pixels of the first path that is a picture; None when no path is given; else why all failed."""
     problems = []
     try:
         for value in _paths(values):
@@ -236,7 +251,7 @@ def _paths(values: Sequence[Any]) -> Iterator[str]:
 
 
 def _open(value: str, base: Path) -> Image.Image:
-    """The picture at a path relative to `base`. Raises BadInput for URLs, paths out of `base`, and no pictures."""
+    """The picture at a path inside `base`. Raises BadInput for URLs, paths that leave it, and no pictures."""
     if URL.match(value):
         raise BadInput("URLs are not fetched; give a path relative to the data file")
     try:
@@ -252,7 +267,7 @@ def _open(value: str, base: Path) -> Image.Image:
     return pictures.open_picture(path)
 
 
-# --- network -------------------------------------------------------------------------------------------------------
+# --- network ----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -281,7 +296,7 @@ class _Network:
         return np.asarray(picture.resize((self.edge, self.edge), self.resample, box=box))
 
     def run(self, batch: NDArray[np.uint8]) -> tuple[Matrix, Matrix]:
-        """Visual features (n, dims), not of unit length, and class probabilities (n, 1000) of (n, edge, edge, 3)."""
+        """Of (n, edge, edge, 3) the features (n, dims), not unit, and the probabilities (n, 1000)."""
         torch = import_torch()
         with torch.inference_mode():
             scaled = torch.from_numpy(batch).permute(0, 3, 1, 2).float() / 255
@@ -319,14 +334,14 @@ def _load_network(path: Path, architecture: str, dims: int) -> _Network:
 def _last_linear(network: Any) -> tuple[str, Any]:
     """The name of the last linear layer and the layer: what torchvision's classifiers end with."""
     torch = import_torch()
-    linear = [(name, layer) for name, layer in network.named_modules() if isinstance(layer, torch.nn.Linear)]
+    linear = [named for named in network.named_modules() if isinstance(named[1], torch.nn.Linear)]
     if not linear:
-        raise EncoderError(f"{type(network).__name__} has no linear layer in front of which its features could be taken")
+        raise EncoderError(f"{type(network).__name__} does not end with a linear layer that takes features")
     return linear[-1]
 
 
 def _recipe(path: Path, architecture: str) -> Any:
-    """The preprocessing that the weights were trained for: torchvision ends its files' names with their SHA-256."""
+    """What the weights were trained for; torchvision's files have their SHA-256 in their names."""
     from torchvision import models
 
     known = list(models.get_model_weights(architecture))

@@ -1,4 +1,4 @@
-"""Text encoder: a Hugging Face model, pooled as sentence-transformers does (Reimers and Gurevych 2019, arXiv:1908.10084)."""
+"""Text encoder: a Hugging Face model, pooled as in Sentence-BERT (Reimers 2019, arXiv:1908.10084)."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ MAX_BATCH = 32
 
 @dataclass(frozen=True)
 class _Network:
-    """A tokenizer and a model in evaluation mode. Texts of up to `longest` tokens are read, the rest is cut."""
+    """A tokenizer and a model in evaluation mode. `longest` tokens of a text are read, the rest is cut."""
 
     tokenizer: Any
     model: Any
@@ -54,8 +54,8 @@ def load(modality: str, settings: ModalitySettings, peers: Mapping[str, Encoder]
 
     Weights, and torch itself, are loaded when the first text is encoded.
     Options: batch_size (1 to 32, default 32), texts per run of the network.
-    Raises SettingsError for wrong options, EncoderError when the model is missing or needs what is not built here,
-    ImportError when a package is not installed.
+    Raises SettingsError for wrong options, EncoderError when the model is missing or needs what is not built
+    here, ImportError when a package is not installed.
     """
     require("transformers", "torch")
     batch_size = _batch_size(modality, settings)
@@ -76,7 +76,7 @@ def _batch_size(modality: str, settings: ModalitySettings) -> int:
     except (TypeError, ValueError):
         size = 0
     if not 1 <= size <= MAX_BATCH:
-        raise SettingsError(f"modalities.{modality}.batch_size: {value!r} is not a number from 1 to {MAX_BATCH}")
+        raise SettingsError(f"modalities.{modality}.batch_size: {value!r} is not from 1 to {MAX_BATCH}")
     return size
 
 
@@ -113,7 +113,7 @@ def _dims(folder: Path) -> int:
 def _pooling(folder: Path) -> str:
     """`mean` or `cls`: as 1_Pooling/config.json says, mean without that file.
 
-    Raises EncoderError for another pooling and for layers behind it: to leave them out would give wrong vectors.
+    Raises EncoderError for another pooling and for further layers: without them the vectors would be wrong.
     """
     listed = folder / "modules.json"
     modules = {str(m["type"]).rpartition(".")[2] for m in _json(listed)} if listed.is_file() else set()
@@ -124,8 +124,8 @@ def _pooling(folder: Path) -> str:
         return "mean"
     config = _json(path)
     old = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"}
-    flags = [old.get(name, name) for name, on in config.items() if name.startswith("pooling_mode_") and on is True]
-    modes = [config["pooling_mode"]] if "pooling_mode" in config else flags
+    on = [name for name, value in config.items() if name.startswith("pooling_mode_") and value is True]
+    modes = [config["pooling_mode"]] if "pooling_mode" in config else [old.get(name, name) for name in on]
     if modes not in (["mean"], ["cls"]):
         raise EncoderError(f"{path}: pooling {modes} is not supported, only mean or cls")
     return str(modes[0])
@@ -134,7 +134,9 @@ def _pooling(folder: Path) -> str:
 def _network(folder: Path, pooling: str) -> _Network:
     import_torch()
     from transformers import AutoModel, AutoTokenizer
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         model = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True).eval()
@@ -153,7 +155,7 @@ def _longest(folder: Path, tokenizer: Any, model: Any) -> int:
 
 
 def _embed(network: _Network, batch: Sequence[str], batch_size: int) -> Matrix:
-    """(n, dims) float32 of n texts, run in the order of their lengths so that little of a batch is padding."""
+    """(n, dims) of n texts, run in the order of their lengths so that little of a batch is padding."""
     tokens = network.tokenizer(list(batch), truncation=True, max_length=network.longest)["input_ids"]
     order = sorted(range(len(batch)), key=lambda i: len(tokens[i]))
     rows: dict[int, Any] = {}

@@ -32,7 +32,7 @@ def build(folder: Path, engine: str | None, say: Callable[[str], object]) -> Set
         raise SettingsError(f"the demo's weights are not in {models}: run `make models`")
     files = write_catalogue(find_catalogue(cache_folder()), folder)
     config = folder / "maxcos.toml"
-    config.write_text(demo_config(folder, engine_url=engine or EMBEDDED, models=models), "utf-8")
+    config.write_text(demo_config(engine_url=engine or EMBEDDED, models=models), "utf-8")
     settings = load_settings(config)
     graph = settings.modalities["graph"].model
     if graph is None or not Path(graph).is_file() or not is_built(files.items, settings):

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from es_mappings.errors import FieldProblem, InvalidRequest
 from es_mappings.schema import Schema
@@ -69,9 +69,7 @@ class FusionModel(_Model):
 class SearchModel(_Model):
     """The body of POST /v1/search."""
 
-    query: (
-        Annotated[str, Field(max_length=MAX_TEXT)] | Annotated[list[TermModel], Field(max_length=MAX_TERMS)] | None
-    ) = None
+    query: Annotated[list[TermModel], Field(max_length=MAX_TERMS)] | None = None
     fusion: FusionModel = FusionModel()
     filter: dict[str, Any] | None = None
     facets: list[str] = Field(default_factory=list, max_length=20)
@@ -81,6 +79,16 @@ class SearchModel(_Model):
     highlight: bool = False
     plan: Literal["auto", "exact"] = "auto"
     explain: bool | Literal["engine"] = False
+
+    @field_validator("query", mode="before")
+    @classmethod
+    def _words(cls, query: Any) -> Any:
+        """Words alone are short for one text term."""
+        if not isinstance(query, str):
+            return query
+        if len(query) > MAX_TEXT:
+            raise ValueError(f"must not be longer than {MAX_TEXT} characters")
+        return [{"text": query}] if query.strip() else []
 
     @model_validator(mode="after")
     def _window(self) -> Self:
@@ -114,7 +122,9 @@ def parse(body: Any, schema: Schema, image: bytes | None = None) -> SearchReques
         model = SearchModel.model_validate(body)
     except ValidationError as error:
         raise InvalidRequest(*_problems(error)) from error
-    terms = (*_terms(model.query, schema), *((ImageTerm(image),) if image is not None else ()))
+    terms = tuple(_term(term, f"query[{i}]", schema) for i, term in enumerate(model.query or ()))
+    if image is not None:
+        terms = (*terms, ImageTerm(image))
     if not terms:
         raise InvalidRequest.at("query", "say what to look for: words, or a list of terms")
     _check_weights(model.fusion.weights, schema)
@@ -136,25 +146,17 @@ def parse(body: Any, schema: Schema, image: bytes | None = None) -> SearchReques
 
 
 def _problems(error: ValidationError) -> list[FieldProblem]:
-    """pydantic's errors with the path as a client wrote it; the names of union branches are no part of it."""
+    """pydantic's errors with the path as a client wrote it; the names of a union's branches are no part of it."""
     problems: dict[str, FieldProblem] = {}
     for e in error.errors():
         path = ""
         for part in e["loc"]:
             if isinstance(part, int):
                 path += f"[{part}]"
-            elif "constrained-" not in part and "[" not in part and part not in {"bool", "literal"}:
+            elif "[" not in part and part != "bool":
                 path += f".{part}" if path else part
         problems[path] = FieldProblem(path or "body", e["msg"].removeprefix("Value error, "))
     return list(problems.values())
-
-
-def _terms(query: str | list[TermModel] | None, schema: Schema) -> tuple[Term, ...]:
-    if query is None:
-        return ()
-    if isinstance(query, str):
-        return (TextTerm(query.strip()),) if query.strip() else ()
-    return tuple(_term(model, f"query[{position}]", schema) for position, model in enumerate(query))
 
 
 def _term(model: TermModel, place: str, schema: Schema) -> Term:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from engines import start_engine
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+from shop import built
 
-settings.register_profile("maxcos", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("maxcos")
+from es_mappings.settings import Settings
+
+hypothesis_settings.register_profile("maxcos", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("maxcos")
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +36,26 @@ def models() -> Path:
     if not folder.is_dir():
         pytest.fail(f"{folder} is missing: run `make models`")
     return folder
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="rewrite tests/golden/*/*.json from the code")
+
+
+@pytest.fixture(scope="session")
+def shop_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("shop") / "demo"
+
+
+@pytest.fixture(scope="session")
+def shop(shop_folder: Path, models: Path) -> Iterator[Settings]:
+    """The demo catalogue on the embedded store."""
+    with built(shop_folder, "embedded:./store") as settings:
+        yield settings
+
+
+@pytest.fixture(scope="session")
+def shop_on_cluster(shop: Settings, shop_folder: Path) -> Iterator[Settings]:
+    """The demo catalogue on Elasticsearch, with the graph that was trained for the embedded store."""
+    with built(shop_folder, start_engine("elasticsearch-9")) as settings:
+        yield settings

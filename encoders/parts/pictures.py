@@ -1,4 +1,4 @@
-"""From the bytes of a picture file to upright RGB pixels, for feature extraction: whole detail is not kept."""
+"""From the bytes of a picture file to upright RGB pixels for feature extraction; full detail is not kept."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from es_mappings.errors import BadInput
 VERSION = "pictures-1"
 """Part of every image encoder's fingerprint: raise it when the same file gives other pixels."""
 ACCEPTED = ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "BMP", "TIFF")
-"""No other format is tried: some of Pillow's (EPS) start programs, and each is one more parser of foreign bytes."""
+"""No other format is tried: EPS would start a program, and each is one more parser of foreign bytes."""
 MAX_PIXELS = 64_000_000
 LARGE = 16_000_000
 """Pictures with more pixels are decoded one at a time: each may need half a gigabyte."""
@@ -39,35 +39,37 @@ _UPRIGHT = {
 
 
 def open_picture(source: bytes | Path) -> Image.Image:
-    """The picture as RGB, upright after EXIF, on white where it is transparent; the first frame of an animation.
+    """The picture as RGB, upright after EXIF, on white where transparent; the first frame of an animation.
 
-    A JPEG may come back at 1/2, 1/4 or 1/8 of its size. Of a truncated JPEG or PNG the upper part comes back if it is
-    at least half of the rows. Raises BadInput, and nothing else, for whatever else the bytes are.
+    A JPEG may come back at 1/2, 1/4 or 1/8 of its size. Of a truncated JPEG or PNG the upper part comes back
+    if it is at least half of the rows. Raises BadInput, and nothing else, for whatever else the bytes are.
     """
     with ExitStack() as stack:
         try:
-            stream = stack.enter_context(io.BytesIO(source) if isinstance(source, bytes) else source.open("rb"))
-            return _read(stream, stack)
+            stream: IO[bytes] = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+            return _read(stack.enter_context(stream), stack)
         except BadInput:
             raise
         except UnidentifiedImageError as error:
-            raise BadInput(f"not a picture: found {_found(stream)}; accepted are {', '.join(ACCEPTED)}") from error
+            accepted = ", ".join(ACCEPTED)
+            raise BadInput(f"not a picture: found {_found(stream)}; accepted are {accepted}") from error
         except FileNotFoundError as error:
             raise BadInput("no such file") from error
-        except Image.DecompressionBombError as error:
-            raise BadInput(_too_large("far more than")) from error
-        except Exception as error:  # Pillow's plugins raise anything (struct, Key, Value, Attribute errors) on broken bytes
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+            raise BadInput(_too_large("far above")) from error
+        except Exception as error:  # on broken bytes Pillow's plugins raise struct, Key, Attribute … errors
             raise BadInput(f"a broken picture: {error or type(error).__name__}") from error
 
 
 def _read(stream: IO[bytes], stack: ExitStack) -> Image.Image:
     Image.init()
-    image: Image.Image = stack.enter_context(Image.open(stream, formats=[f for f in ACCEPTED if f in Image.OPEN]))
+    readable = [name for name in ACCEPTED if name in Image.OPEN]
+    image: Image.Image = stack.enter_context(Image.open(stream, formats=readable))
     pixels = image.width * image.height
     if pixels == 0:
         raise BadInput(f"a picture without pixels ({image.width} x {image.height})")
     if pixels > MAX_PIXELS:
-        raise BadInput(_too_large(f"{image.width} x {image.height} is more than"))
+        raise BadInput(_too_large(f"{image.width} x {image.height} is above"))
     if pixels > LARGE:
         stack.enter_context(_large)
     image.draft(None, (DRAFT_EDGE, DRAFT_EDGE))
@@ -82,7 +84,7 @@ def _too_large(what: str) -> str:
 
 
 def _decode(image: Image.Image) -> Image.Image:
-    """The loaded image, or the upper part of a truncated one (Pillow's own switch for that is global, hence not used)."""
+    """The loaded image, or the upper part of a truncated one; Pillow's own switch for that is global."""
     try:
         image.load()
         return image
@@ -117,12 +119,12 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def _eight_bits(pixels: NDArray[Any]) -> NDArray[np.uint8]:
-    """(h, w) uint8. 16-bit grey keeps its high byte (Pillow would clip it); wider types are stretched to their range."""
+    """(h, w) of (h, w): 16-bit grey keeps its high byte (Pillow would clip it), wider types their range."""
     if pixels.dtype.itemsize == 2:
-        return (pixels >> 8).astype(np.uint8)
-    wide = np.nan_to_num(pixels.astype(np.float64))
-    low, high = wide.min(), wide.max()
-    return ((wide - low) * (255 / (high - low) if high > low else 0)).astype(np.uint8)
+        return (pixels >> 8).astype(np.uint8, copy=False)
+    wide = np.where(np.isfinite(pixels), pixels, 0).astype(np.float64)
+    low, high = float(wide.min()), float(wide.max())
+    return ((wide - low) * (255 / (high - low) if high > low else 0)).astype(np.uint8, copy=False)
 
 
 def _found(stream: IO[bytes]) -> str:

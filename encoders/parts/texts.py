@@ -15,7 +15,7 @@ from es_mappings.types import Matrix, Provenance, Space, Term, TextTerm, Vector
 VERSION = "texts-1"
 """Part of every text encoder's fingerprint: raise it when `gather` makes another text of the same values."""
 MAX_CHARACTERS = 10_000
-"""Longer texts are cut: it bounds the time of one text to about 0.2 s, and no model here reads further with profit."""
+"""Longer texts are cut: it bounds the time of one text to about 0.3 s."""
 REMEMBERED = 1024
 
 Embed = Callable[[Sequence[str]], Matrix]
@@ -23,9 +23,9 @@ Embed = Callable[[Sequence[str]], Matrix]
 
 
 def gather(values: Sequence[Any]) -> str | None:
-    """The text of an item: its values without blanks and repetitions (in any case), joined by ". "; None if none is left.
+    """The text of an item: its values without blanks and repetitions (in any case), joined by ". ".
 
-    values: strings, numbers, lists of them; None counts as absent.
+    None if nothing is left. values: strings, numbers, lists of them; None counts as absent.
     Raises BadInput for any other value and for text that is not valid Unicode.
     """
     distinct: dict[str, str] = {}
@@ -57,12 +57,15 @@ def _shown(value: Any) -> str:
 
 
 def _clean(text: str) -> str | None:
-    """The text as the encoders may see it: stripped, bounded, None when blank. Raises BadInput for lone surrogates."""
-    text = text[:MAX_CHARACTERS].strip()
+    """The text as encoders may see it: stripped, bounded, None when blank.
+
+    Raises BadInput for lone surrogates, which JSON can carry and no tokenizer takes.
+    """
+    text = text.strip()[:MAX_CHARACTERS]
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise BadInput(f"the text is not valid Unicode at character {error.start} (half of a pair)") from error
+        raise BadInput(f"the text is not Unicode: half of a pair at character {error.start}") from error
     return text or None
 
 
@@ -106,7 +109,7 @@ class TextEncoder:
         return Encoded({self._space.name: vectors}, errors)
 
     def encode_query(self, term: Term) -> Mapping[str, Vector]:
-        """The vector of a text; nothing for a blank one and for other terms. Raises BadInput for broken Unicode."""
+        """The vector of a text; nothing for a blank one and for other terms. See `_clean` for errors."""
         text = _clean(term.text) if isinstance(term, TextTerm) else None
         return {} if text is None else {self._space.name: self._remembered(text)}
 

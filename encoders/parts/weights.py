@@ -30,15 +30,15 @@ def model_of(modality: str, settings: ModalitySettings) -> str:
 def existing_file(path: Path) -> Path:
     """`path` itself. Raises EncoderError unless it is a file."""
     if not path.is_file():
-        raise EncoderError(f"{path}: no such weights file; correct the modality's `model` or put the file there")
+        raise EncoderError(f"{path}: no such weights file; correct the modality's `model`")
     return path
 
 
 def fingerprint(files: Sequence[Path], version: str) -> str:
     """Sixteen hex digits of the SHA-256 over the version and the contents of the files, in their order.
 
-    version: everything else that decides the vectors, above all our own preprocessing. Names and places of the files
-    do not count. Raises EncoderError when one of them is missing or cannot be read.
+    version: everything else that decides the vectors, above all our own preprocessing. Names and places of
+    the files do not count. Raises EncoderError when one of them is missing or cannot be read.
     """
     digest = hashlib.sha256(version.encode())
     for path in files:
@@ -63,7 +63,7 @@ def _digest(path: Path, changed: int, size: int) -> str:
 
 
 class Once(Generic[T]):
-    """A value that is made at its first use, by one thread while the others wait; a failure is tried again."""
+    """A value made at its first use, by one thread while the others wait; a failure is tried again."""
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make

@@ -1,8 +1,8 @@
 """Train the vectors of a knowledge graph with DGL and save them as a plain `.npz`; the one module that imports dgl.
 
-The model is DistMult (Yang et al. 2015, "Embedding Entities and Relations for Learning and Inference in Knowledge
-Bases", arXiv:1412.6575) with two restrictions that make the cosine of two entities meaningful by itself, which a
-search engine needs, since it knows no relations:
+The model is DistMult (Yang et al. 2015, "Embedding Entities and Relations for Learning and Inference in
+Knowledge Bases", arXiv:1412.6575) with two restrictions that make the cosine of two entities meaningful by itself,
+which a search engine needs, since it knows no relations:
 
 - entities are unit vectors u, and the score of a triple is  f(h, r, t) = s * sum_i w_ri u_hi u_ti;
 - the relation weights w_r are positive (softplus), so every relation is an inner product that agrees with the cosine
@@ -10,8 +10,8 @@ search engine needs, since it knows no relations:
 
 Both ends of every triple are predicted (the DGL graph holds each triple in both directions) against negatives that
 were seen at the same end of the same relation (Krompass et al. 2015, "Type-Constrained Representation Learning in
-Knowledge Graphs"): a tag must be told from other tags, not from items. The loss is the sampled softmax (InfoNCE,
-van den Oord et al. 2018, arXiv:1807.03748), with negatives that are known triples left out.
+Knowledge Graphs", arXiv:1508.02593): a tag must be told from other tags, not from items. The loss is the sampled
+softmax (InfoNCE, van den Oord et al. 2018, arXiv:1807.03748), with negatives that are known triples left out.
 
 What is saved is not u itself but u plus the symmetrically normalised mean of the neighbours,
     v_i = unit(u_i + unit(sum_j u_j / sqrt(deg_j)))          j over the neighbours of i
@@ -43,7 +43,7 @@ from es_mappings.errors import BadInput
 from es_mappings.types import Matrix
 
 os.environ.setdefault("DGLBACKEND", "pytorch")  # else dgl asks, and writes its answer into the user's home
-import dgl  # noqa: E402
+import dgl
 
 Triples = NDArray[np.int64]
 
@@ -60,8 +60,8 @@ HELD_OUT_SHARE, HELD_OUT_MOST = 0.05, 200
 class TrainingReport:
     """What a training did.
 
-    loss: mean sampled softmax of the last epoch, in nats. mrr: mean reciprocal rank of held-out triples by the cosine
-    of the vectors as they would be saved, see `_mrr`; None where the graph is too small to hold any out.
+    loss: mean sampled softmax of the last epoch, in nats. mrr: mean reciprocal rank of held-out triples by the
+    cosine of such vectors as are saved, see `_mrr`; None where the graph is too small to hold any out.
     problems: the lines of the files that were left out.
     """
 
@@ -85,14 +85,19 @@ def train_graph(
     seed: int = 0,
     progress: bool = True,
 ) -> TrainingReport:
-    """Train on the triples and save the vectors, replacing `output` in one step; the same seed gives the same bytes.
+    """Train on the triples and save the vectors, replacing `output` in one step; one seed, the same bytes.
 
-    A few triples are held out for the first `epochs`, measured, and learnt in a last fifth of the training.
+    A few triples are held out for the first `epochs`, measured, and learnt in the last fifth of the training, which
+    comes on top. names: None names every entity by its id.
 
-    The file holds (numpy arrays, no pickle): `entities` (n,) and `relations` (r,) as text; `vectors` (n, dims) float32 of
-    unit length, v above, made to be compared by cosine; `relation_vectors` (r, dims) float32, the weights w;
-    `triples` (m, 3) int32; `name_entity` (k,) int32 indices into the entities, `name_language` and `name_text` (k,), where
-    an entity without any name is named by its id; `settings`, a JSON text of what the training was told.
+    The file holds numpy arrays (no pickle):
+    entities, relations            ids as text, (n,) and (r,)
+    vectors                        (n, dims) float32, unit length: v of this module, made to be compared by cosine
+    relation_vectors               (r, dims) float32: the weights w
+    triples                        (m, 3) int32: numbers of head entity, relation, tail entity
+    name_entity                    (k,) int32: the entity of a name; an entity without names is named by its id
+    name_language, name_text       (k,) text
+    settings                       a JSON text: what the training was told
 
     Raises BadInput when the files hold no triples, cannot be read, or dims or epochs are not positive.
     """
@@ -126,7 +131,7 @@ def train_graph(
 
 
 class _Model:
-    """Entities (n, dims) and relations (r, dims); gradients of entities are sparse, a step costs what its batch holds."""
+    """Entities (n, dims) and relations (r, dims); gradients are sparse: a step costs what its batch holds."""
 
     def __init__(self, entities: int, relations: int, dims: int) -> None:
         self.entities = torch.nn.Embedding(entities, dims, sparse=True)
@@ -143,7 +148,8 @@ class _Model:
     def fit(self, triples: Triples, epochs: int, bar: Any) -> float:
         """Train for some epochs; the mean loss of the last one."""
         graph = _two_way(triples, self.entities.num_embeddings, len(self.relations))
-        known = torch.sort(_keys(*graph.edges(), graph.edata["slot"], graph)).values
+        heads, tails = graph.edges()
+        known = torch.sort(_keys(heads, tails, graph.edata["slot"], graph)).values
         loader = _batches(graph)
         loss = 0.0
         for _ in range(epochs):
@@ -155,15 +161,18 @@ class _Model:
     def _step(self, graph: Any, known: Tensor, nodes: Tensor, positive: Any, negative: Any) -> float:
         """One minibatch of b edges and b * NEGATIVES corrupted ones over the given nodes; its loss."""
         slots = graph.edata["slot"][positive.edata[dgl.EID]]
-        repeated = slots.repeat_interleave(NEGATIVES)
+        heads, tails = positive.edges()
+        # The corrupted edges of one edge lie behind each other and keep its head, see _SameSlot.
+        heads_again, others = negative.edges()
         vectors = functional.normalize(self.entities(nodes), dim=1)
-        good = self._scores(vectors, *positive.edges(), slots)
-        bad = self._scores(vectors, *negative.edges(), repeated)
-        heads, tails = negative.edges()
-        keys = _keys(nodes[heads], nodes[tails], repeated, graph)
+        weights = functional.embedding(slots % len(self.relations), self.relation_weights())
+        asked = SCALE * weights * functional.embedding(heads, vectors)
+        good = (asked * functional.embedding(tails, vectors)).sum(dim=1, keepdim=True)
+        bad = torch.einsum("bd,bkd->bk", asked, functional.embedding(others.view(-1, NEGATIVES), vectors))
+        keys = _keys(nodes[heads_again], nodes[others], slots.repeat_interleave(NEGATIVES), graph)
         place = torch.searchsorted(known, keys).clamp(max=len(known) - 1)
-        bad = bad.masked_fill(known[place] == keys, -torch.inf)
-        logits = torch.cat([good[:, None], bad.view(-1, NEGATIVES)], dim=1)
+        bad = bad.masked_fill((known[place] == keys).view_as(bad), -torch.inf)
+        logits = torch.cat([good, bad], dim=1)
         loss = functional.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long))
         for optimizer in self._optimizers:
             optimizer.zero_grad()
@@ -171,10 +180,6 @@ class _Model:
         for optimizer in self._optimizers:
             optimizer.step()
         return loss.item()
-
-    def _scores(self, vectors: Tensor, heads: Tensor, tails: Tensor, slots: Tensor) -> Tensor:
-        weights = self.relation_weights()[slots % len(self.relations)]
-        return SCALE * (vectors[heads] * weights * vectors[tails]).sum(dim=1)
 
     def vectors(self, triples: Triples) -> Matrix:
         """The vectors to search with, v of the module's docstring; shape (n, dims), unit length."""
@@ -189,13 +194,13 @@ class _Model:
         return np.ascontiguousarray(kept.numpy(), dtype=np.float32)
 
 
-# --- the DGL graph and its minibatches --------------------------------------------------------------------------------
+# --- the DGL graph and its minibatches ---------------------------------------------------------------------
 
 
 def _two_way(triples: Triples, entities: int, relations: int) -> Any:
     """A DGL graph with each of the m triples as an edge in both directions, 2m edges.
 
-    The edge feature `slot` is the relation r for head -> tail and relations + r for tail -> head: what is asked for.
+    The edge feature `slot` is the relation r for head -> tail and relations + r for tail -> head.
     """
     heads, kinds, tails = torch.from_numpy(triples).unbind(dim=1)
     graph = dgl.graph((torch.cat([heads, tails]), torch.cat([tails, heads])), num_nodes=entities)
@@ -204,20 +209,21 @@ def _two_way(triples: Triples, entities: int, relations: int) -> Any:
 
 
 def _keys(heads: Tensor, tails: Tensor, slots: Tensor, graph: Any) -> Tensor:
-    """One int64 per edge that no other edge has (up to 2^63: ten million entities with ten thousand relations)."""
-    entities = graph.num_nodes()
+    """One int64 that no other edge has; it holds ten million entities with ten thousand relations."""
+    entities = int(graph.num_nodes())
     return (slots * entities + heads) * entities + tails
 
 
 def _batches(graph: Any) -> Any:
-    """A loader of (node ids, positive graph, negative graph, []) over all edges, shuffled anew at each epoch."""
+    """A loader of (node ids, positive graph, negative graph, []) over all edges, shuffled at each epoch."""
     sampler = dgl.dataloading.as_edge_prediction_sampler(_EndsOnly(), negative_sampler=_SameSlot(graph))
     size = min(max(graph.num_edges() // STEPS_PER_EPOCH, SMALLEST_BATCH), LARGEST_BATCH)
-    return dgl.dataloading.DataLoader(graph, torch.arange(graph.num_edges()), sampler, batch_size=size, shuffle=True)
+    edges = torch.arange(graph.num_edges())
+    return dgl.dataloading.DataLoader(graph, edges, sampler, batch_size=size, shuffle=True)
 
 
 class _EndsOnly:
-    """A node sampler without layers: an embedding model needs an edge's two ends only (dgl's own refuses 0 layers)."""
+    """A node sampler without layers: an embedding needs an edge's two ends only (dgl's own refuse 0 layers)."""
 
     output_device = None
 
@@ -226,7 +232,7 @@ class _EndsOnly:
 
 
 class _SameSlot:
-    """Negative sampler: per edge NEGATIVES other ends, uniform over the entities seen at that end of the relation."""
+    """Negative sampler: per edge NEGATIVES other ends, uniform over those seen at that end of the relation."""
 
     def __init__(self, graph: Any) -> None:
         _, tails = graph.edges()
@@ -242,7 +248,7 @@ class _SameSlot:
         return heads.repeat_interleave(NEGATIVES), self._seen[self._starts[slots] + drawn]
 
 
-# --- held-out triples ---------------------------------------------------------------------------------------------------
+# --- held-out triples ----------------------------------------------------------------------------------------
 
 
 def _split(graph: KnowledgeGraph, random: np.random.Generator) -> tuple[Triples, Triples]:
@@ -262,22 +268,24 @@ def _split(graph: KnowledgeGraph, random: np.random.Generator) -> tuple[Triples,
 
 
 def _mrr(vectors: Matrix, graph: KnowledgeGraph, held_out: Triples) -> float:
-    """Filtered mean reciprocal rank of both ends of the held-out triples, by cosine.
+    """Filtered mean reciprocal rank of both ends of the held-out triples, by cosine (Bordes et al. 2013).
 
-    Candidates are the entities seen at that end of the relation; other known answers are left out (Bordes et al. 2013).
+    Candidates are the entities seen at that end of the relation; other known answers are left out.
     """
-    ranks = []
-    for end, other in ((2, 0), (0, 2)):
-        for triple in held_out:
-            same = graph.triples[graph.triples[:, 1] == triple[1]]
-            answers = same[same[:, other] == triple[other]][:, end]
-            rivals = np.setdiff1d(same[:, end], answers)
-            query = vectors[triple[other]]
-            ranks.append(1 + int((vectors[rivals] @ query > vectors[triple[end]] @ query).sum()))
+    ranks: list[int] = []
+    for relation in np.unique(held_out[:, 1]):
+        same = graph.triples[graph.triples[:, 1] == relation]
+        for end, other in ((2, 0), (0, 2)):
+            for triple in held_out[held_out[:, 1] == relation]:
+                is_rival = np.zeros(len(vectors), dtype=bool)
+                is_rival[same[:, end]] = True
+                is_rival[same[same[:, other] == triple[other], end]] = False
+                cosines = vectors @ vectors[triple[other]]
+                ranks.append(1 + int((cosines[is_rival] > cosines[triple[end]]).sum()))
     return float(np.mean(1 / np.array(ranks)))
 
 
-# --- files and global state -----------------------------------------------------------------------------------------------
+# --- files and global state ----------------------------------------------------------------------------------
 
 
 def _save(
@@ -301,14 +309,14 @@ def _save(
                 name_text=np.array([name.text for name in names], dtype=np.str_),
                 settings=np.array(json.dumps(settings, sort_keys=True)),
             )
-        os.replace(part, output)
+        part.replace(output)
     finally:
         part.unlink(missing_ok=True)
 
 
 @contextmanager
 def _reproducible(seed: int) -> Iterator[None]:
-    """Seed the global generators that torch and dgl's loader draw from, use one thread, and put everything back.
+    """Seed the global generators that torch and dgl's loader draw from, use one thread, put everything back.
 
     One thread, because sums then have one order, and because two on a shared machine can be far slower.
     """

@@ -1,13 +1,13 @@
 """Read a knowledge graph from text files: triples, and the names of their entities.
 
-Triples are lines `head<TAB>relation<TAB>tail`, names are lines `entity<TAB>language<TAB>name` with any number of lines
-per entity (its names and aliases). Both are UTF-8. Blank lines and lines that start with `#` say nothing.
+Triples are lines `head<TAB>relation<TAB>tail`, names are lines `entity<TAB>language<TAB>name` with any number of
+lines per entity (its names and aliases). Both are UTF-8. Blank lines and lines that start with `#` say nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,14 +21,14 @@ Problem = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """One name or alias; `entity` is an index into the entities, `language` a code such as `en` ("" where unknown)."""
+    """One name or alias; `entity` is an index into the entities, `language` a code such as `en` ("" if unknown)."""
 
     entity: int
     language: str
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class KnowledgeGraph:
     """Distinct triples over numbered entities and relations; numbers follow the first appearance in the file.
 
@@ -40,13 +40,13 @@ class KnowledgeGraph:
     relations: tuple[str, ...]
     triples: NDArray[np.int64]
     names: tuple[Name, ...] = ()
-    problems: tuple[Problem, ...] = field(default=())
+    problems: tuple[Problem, ...] = ()
 
 
 def read_graph(triples: Path, names: Path | None = None) -> KnowledgeGraph:
-    """Read a triples file and, where given, a names file; names of entities without a triple are left out silently.
+    """Read a triples file and, where given, a names file; names of entities without a triple are left out.
 
-    Raises BadInput when a file cannot be read or holds no triple at all. Single bad lines end up in `problems`.
+    Raises BadInput when a file cannot be read or there is no triple at all. Single bad lines end up in `problems`.
     """
     problems: list[Problem] = []
     entities: dict[str, int] = {}
@@ -69,9 +69,7 @@ def read_graph(triples: Path, names: Path | None = None) -> KnowledgeGraph:
 
 def _names(path: Path, entities: dict[str, int], problems: list[Problem]) -> tuple[Name, ...]:
     rows = (
-        Name(entities[entity], language, text)
-        for entity, language, text in _rows(path, problems)
-        if entity in entities
+        Name(entities[entity], language, text) for entity, language, text in _rows(path, problems) if entity in entities
     )
     return tuple(dict.fromkeys(rows))
 

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable, Iterator
 
 import pytest
-from contract.corpus import LEXICAL, Encodes, Engine
+from corpus import LEXICAL, Encodes, Engine
 from engines import ENGINES
 
 from es_mappings.probe import connect, is_embedded

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from contract.corpus import SPACES, Engine, direction, document
+from corpus import SPACES, Engine, direction, document
 
 from es_mappings.errors import IndexMissing, ItemNotFound, ProvenanceMismatch
 from es_mappings.provenance import Receipt

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import uuid
 
-from contract.corpus import SPACES, Engine, direction, document
-from contract.reference import assert_page
+from corpus import SPACES, Engine, direction, document
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reference import assert_page
 
 from es_mappings.types import AllOf, AnyOf, EncodedItem, Filter, Fusion, Not, OneOf, Plan, QueryVector, Range
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -31,7 +32,7 @@ class Encodes:
     """What the schema asks of an encoder; the suite brings its vectors itself."""
 
     spaces = SPACES
-    provenance = {s.name: Provenance("contract", "0123456789abcdef", s.dims) for s in SPACES}
+    provenance: ClassVar = {s.name: Provenance("contract", "0123456789abcdef", s.dims) for s in SPACES}
 
 
 @dataclass

@@ -1,0 +1,123 @@
+"""A person at the page: real Chromium, the real service, the demo catalogue."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image, ImageOps
+from playwright.sync_api import Page, expect
+
+from es_mappings.settings import Settings
+
+START_SECONDS = 60
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **browser_type_launch_args,
+        "executable_path": "/usr/bin/chromium",
+        "args": ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"],
+    }
+
+
+@pytest.fixture(scope="session")
+def service(shop: Settings, shop_folder: Path) -> Iterator[str]:
+    """`maxcos serve` as a process of its own, stopped by SIGTERM."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {"MAXCOS_ENGINE__INDEX": shop.engine.index, "MAXCOS_ENGINE__URL": shop.engine.url, "PATH": "/usr/bin"}
+    command = [sys.executable, "-m", "maxcos.cli", "serve", "--config", str(shop_folder / "maxcos.toml")]
+    process = subprocess.Popen([*command, "--port", str(port)], env=environment)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        wait_until_ready(url, process)
+        yield url
+    finally:
+        process.terminate()
+        assert process.wait(30) == 0
+
+
+def wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(START_SECONDS * 10):
+        try:
+            urllib.request.urlopen(f"{url}/readyz", timeout=30).close()
+        except OSError:
+            assert process.poll() is None, "maxcos serve ended"
+            time.sleep(0.1)
+        else:
+            return
+    pytest.fail("maxcos serve did not become ready")
+
+
+@pytest.fixture
+def complaints(page: Page) -> Iterator[list[str]]:
+    """What the browser's console and the page's scripts complain about; there must be nothing."""
+    found: list[str] = []
+    page.on("console", lambda message: found.append(message.text) if message.type in {"error", "warning"} else None)
+    page.on("pageerror", lambda error: found.append(str(error)))
+    yield found
+    assert found == []
+
+
+def test_words_find_pictures_and_say_why(page: Page, service: str, complaints: list[str]) -> None:
+    page.goto(service)
+    page.get_by_test_id("search-box").fill("sofa")
+    page.keyboard.press("Enter")
+    first = page.get_by_test_id("card").first
+    expect(first).to_contain_text("Sofa")
+    expect(first.get_by_test_id("badge")).to_be_visible()
+    expect(first.get_by_test_id("bar")).to_have_count(4)
+    expect(page.get_by_test_id("status")).to_contain_text("results")
+    picture = first.locator("img")
+    expect(picture).to_be_visible()
+    assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
+    assert "q=sofa" in page.url
+
+
+def test_chinese_words_find_the_same_things(page: Page, service: str, complaints: list[str]) -> None:
+    page.goto(f"{service}/?q=椅子")
+    expect(page.get_by_test_id("card").first).to_contain_text("椅子")
+
+
+def test_a_dropped_picture_finds_its_item(
+    page: Page, service: str, shop_folder: Path, tmp_path: Path, complaints: list[str]
+) -> None:
+    icon = Image.open(shop_folder / "icons" / "scopia-bed1.png").convert("RGBA")
+    mirrored = ImageOps.mirror(Image.alpha_composite(Image.new("RGBA", icon.size, "white"), icon)).convert("RGB")
+    mirrored.resize((400, 400)).save(tmp_path / "photo.jpg")
+    page.goto(service)
+    page.get_by_test_id("image-input").set_input_files(tmp_path / "photo.jpg")
+    expect(page.get_by_test_id("chip")).to_be_visible()
+    expect(page.locator('[data-testid="card"][data-id="scopia-bed1"]')).to_be_visible()
+    expect(page.get_by_test_id("card").first).to_have_attribute("data-modality", "image")
+
+
+def test_a_facet_narrows_and_back_widens(page: Page, service: str, complaints: list[str]) -> None:
+    page.goto(f"{service}/?q=lamp")
+    facet = page.locator('[data-testid="facet"][data-field="category"][data-value="Office"]')
+    facet.click()
+    expect(facet).to_have_attribute("aria-pressed", "true")
+    expect(page.get_by_test_id("card").first).to_contain_text("Office")
+    page.go_back()
+    expect(facet).to_have_attribute("aria-pressed", "false")
+
+
+def test_more_like_this(page: Page, service: str, complaints: list[str]) -> None:
+    page.goto(f"{service}/?q=bed")
+    card = page.get_by_test_id("card").first
+    expect(card).to_be_visible()
+    name = card.get_attribute("data-id")
+    card.get_by_test_id("like").click()
+    expect(page.get_by_test_id("chip")).to_be_visible()
+    expect(page.locator(f'[data-testid="card"][data-id="{name}"]')).to_have_count(0)
+    expect(page.get_by_test_id("card").first).to_be_visible()

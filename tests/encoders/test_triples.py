@@ -1,0 +1,67 @@
+"""Reading triples and names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from encoders.training.triples import Name, read_graph
+from es_mappings.errors import BadInput
+
+
+@pytest.fixture
+def triples(tmp_path: Path) -> Path:
+    return tmp_path / "triples.tsv"
+
+
+def test_numbers_follow_first_appearance_and_duplicates_vanish(triples: Path) -> None:
+    triples.write_text("# a comment\na\thas_tag\tx\n\nb\thas_tag\tx\na\thas_tag\tx\nb\tnear\ta\n", "utf-8")
+    graph = read_graph(triples)
+    assert graph.entities == ("a", "x", "b")
+    assert graph.relations == ("has_tag", "near")
+    assert graph.triples.tolist() == [[0, 0, 1], [2, 0, 1], [2, 1, 0]]
+    assert graph.names == () and graph.problems == ()
+
+
+def test_a_bad_line_is_named_and_the_rest_goes_on(triples: Path) -> None:
+    triples.write_bytes(b"a\tr\tb\na\tr\na\tr\tb\tc\n\tr\tb\n\xff\tr\tb\na\x00\tr\tb\nc\tr\td\n")
+    graph = read_graph(triples)
+    assert len(graph.triples) == 2
+    assert [place for place, _ in graph.problems] == [f"{triples}:{line}" for line in range(2, 7)]
+    assert [reason for _, reason in graph.problems] == [
+        "2 columns separated by tabs instead of 3",
+        "4 columns separated by tabs instead of 3",
+        "an empty column",
+        "not UTF-8",
+        "a NUL character",
+    ]
+
+
+def test_files_from_windows_and_strange_line_separators_inside_a_name(triples: Path, tmp_path: Path) -> None:
+    triples.write_bytes(b"\xef\xbb\xbfa\tr\tb\r\nb\tr\tc\r\n")
+    names = tmp_path / "names.tsv"
+    names.write_bytes("a\ten\tone\u2028two\r\n".encode())
+    graph = read_graph(triples, names)
+    assert graph.entities == ("a", "b", "c")
+    assert graph.names == (Name(0, "en", "one\u2028two"),)
+
+
+def test_several_names_per_entity_and_none_for_unknown_entities(triples: Path, tmp_path: Path) -> None:
+    triples.write_text("a\tr\tb\n", "utf-8")
+    names = tmp_path / "names.tsv"
+    names.write_text("a\ten\tSofa\na\tzh\t沙发\na\ten\tSofa\nzzz\ten\tNobody\na\ten\n", "utf-8")
+    graph = read_graph(triples, names)
+    assert graph.names == (Name(0, "en", "Sofa"), Name(0, "zh", "沙发"))
+    assert graph.problems == ((f"{names}:5", "2 columns separated by tabs instead of 3"),)
+
+
+def test_no_triple_at_all_is_an_error_that_shows_the_first_bad_line(triples: Path) -> None:
+    triples.write_text("# nothing\na,r,b\n", "utf-8")
+    with pytest.raises(BadInput, match=r"no triple .*triples\.tsv:2: 1 columns"):
+        read_graph(triples)
+
+
+def test_a_missing_file_is_an_error(triples: Path) -> None:
+    with pytest.raises(BadInput, match="cannot be read"):
+        read_graph(triples)

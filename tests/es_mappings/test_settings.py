@@ -1,0 +1,98 @@
+"""Settings: what is wrong is named, nothing is guessed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from es_mappings.errors import SettingsError
+from es_mappings.schema import build_schema
+from es_mappings.settings import LexicalSettings, load_settings
+
+GOOD = """
+[engine]
+url = "embedded:./store"
+index = "products"
+[lexical]
+fields = ["title^2", "description"]
+filters = ["category", "price:number"]
+facets = ["category"]
+[modalities.text]
+encoder = "onnx"
+model = "model.onnx"
+source = ["title", "description"]
+[modalities.graph]
+encoder = "graph"
+model = "graph.npz"
+source = "id"
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    file = folder / "maxcos.toml"
+    file.write_text(text, "utf-8")
+    return file
+
+
+def test_paths_start_at_the_settings_file(tmp_path: Path) -> None:
+    settings = load_settings(write(tmp_path, GOOD))
+    assert settings.engine.url == f"embedded:{tmp_path / 'store'}"
+    assert settings.modalities["text"].model == str(tmp_path / "model.onnx")
+    assert settings.modalities["graph"].source == ("id",)
+
+
+def test_the_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAXCOS_ENGINE__URL", "http://127.0.0.1:9200")
+    monkeypatch.setenv("MAXCOS_ENGINE__API_KEY", "secret")
+    settings = load_settings(write(tmp_path, GOOD))
+    assert settings.engine.url == "http://127.0.0.1:9200"
+    assert settings.engine.index == "products"
+    assert "secret" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (('index = "products"', 'indx = "products"'), r"engine\.indx"),
+        (('index = "products"', 'index = "Products"'), r"engine\.index"),
+        (("[engine]", "[engin]"), "engin"),
+        (('"title^2"', '"title^much"'), "title^much".replace("^", r"\^")),
+        (('"price:number"', '"price:money"'), "price:money"),
+        (('facets = ["category"]', 'facets = ["brand"]'), "brand"),
+        (("[modalities.text]", '[modalities."te-xt"]'), "te-xt"),
+        (('encoder = "onnx"\n', ""), r"modalities\.text\.encoder"),
+        (('index = "products"', 'index = "products"\napi_key = "x"'), "MAXCOS_ENGINE__API_KEY"),
+        (("[engine]", "[engine"), "maxcos.toml"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, change: tuple[str, str], named: str) -> None:
+    assert change[0] in GOOD
+    with pytest.raises(SettingsError, match=named):
+        load_settings(write(tmp_path, GOOD.replace(*change)))
+
+
+def test_a_misspelt_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAXCOS_ENGIN__URL", "http://x")
+    with pytest.raises(SettingsError, match="MAXCOS_ENGIN__URL"):
+        load_settings(None)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"absent\.toml"):
+        load_settings(tmp_path / "absent.toml")
+
+
+@pytest.mark.parametrize(
+    ("fields", "filters", "named"),
+    [
+        (("title", "title^2"), (), "title"),
+        (("maxcos",), (), "reserved"),
+        (("id",), (), "reserved"),
+        ((), ("maxcos.text",), "reserved"),
+        (("price",), ("price:number",), "price"),
+    ],
+)
+def test_a_schema_has_no_field_twice(fields: tuple[str, ...], filters: tuple[str, ...], named: str) -> None:
+    with pytest.raises(SettingsError, match=named):
+        build_schema(LexicalSettings(fields=fields, filters=filters), [])
