@@ -169,7 +169,7 @@ class TorchvisionEncoder:
         """
         if isinstance(term, ImageTerm):
             network = self._network()
-            features, _ = network.run(network.pixels(pictures.open_picture(term.data))[np.newaxis])
+            features, _ = network.run(np.stack([network.pixels(pictures.open_picture(term.data))]))
             return {self._visual.name: unit(features[0], "picture")}
         if isinstance(term, TextTerm) and self._words:
             return self._words.of_query(term)
@@ -259,7 +259,8 @@ def _open(value: str, base: Path) -> Image.Image:
         inside = not Path(value).is_absolute() and path.is_relative_to(base.resolve())
         found = inside and path.is_file()
     except (OSError, ValueError, RuntimeError) as error:  # too long, a zero byte, a loop of links
-        raise BadInput(f"not a path: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise BadInput(f"not a path: {reason!s:.100}") from error
     if not inside:
         raise BadInput("the path leaves the folder of the data file; give a path relative to it")
     if not found:
@@ -337,7 +338,8 @@ def _last_linear(network: Any) -> tuple[str, Any]:
     linear = [named for named in network.named_modules() if isinstance(named[1], torch.nn.Linear)]
     if not linear:
         raise EncoderError(f"{type(network).__name__} does not end with a linear layer that takes features")
-    return linear[-1]
+    name, layer = linear[-1]
+    return name, layer
 
 
 def _recipe(path: Path, architecture: str) -> Any:

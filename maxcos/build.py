@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import orjson
 from tqdm import tqdm
 
 from encoders.contract import load_encoders
@@ -22,6 +21,8 @@ from ingest.sinks import open_sink
 if TYPE_CHECKING:
     from encoders.training.graph import TrainingReport
 
+SHOWN_PROBLEMS = 20
+
 
 def train(triples: Path, names: Path | None, output: Path, *, seed: int = 0) -> TrainingReport:
     """Train the graph's vectors. Raises EncoderError without the extra `graph`."""
@@ -31,7 +32,12 @@ def train(triples: Path, names: Path | None, output: Path, *, seed: int = 0) -> 
         from encoders.training.graph import train_graph
     except ImportError as error:
         raise EncoderError(f"training a graph needs the package {error.name!r}: install the extra 'graph'") from error
-    return train_graph(triples, names, output, seed=seed)
+    report = train_graph(triples, names, output, seed=seed)
+    for place, reason in report.problems[:SHOWN_PROBLEMS]:
+        click.echo(f"{place}: {reason}", err=True)
+    if len(report.problems) > SHOWN_PROBLEMS:
+        click.echo(f"... and {len(report.problems) - SHOWN_PROBLEMS} more lines that are no triples or names", err=True)
+    return report
 
 
 def train_missing(settings: Settings, triples: Path | None, names: Path | None) -> None:
@@ -93,7 +99,7 @@ def digest(source: Path) -> str:
 def print_summary(summary: Summary, source: Path, as_json: bool) -> None:
     """Say what a run did, and where its dead letters are."""
     if as_json:
-        click.echo(json.dumps(asdict(summary)))
+        click.echo(orjson.dumps(summary).decode())
         return
     vectors = ", ".join(f"{count} {space}" for space, count in summary.vectors.items())
     seconds = ", ".join(f"{stage} {value:.1f} s" for stage, value in summary.seconds.items())

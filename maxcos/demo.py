@@ -6,9 +6,11 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from es_mappings.errors import SettingsError
+from es_mappings.embedded import store_file
+from es_mappings.errors import ProvenanceMismatch, SettingsError
+from es_mappings.probe import is_embedded
 from es_mappings.settings import Settings, load_settings
-from maxcos.build import ingest_file, is_built, print_summary
+from maxcos.build import ingest_file, is_built, print_summary, train_missing
 from maxcos.catalogue import demo_config, find_catalogue, write_catalogue
 
 EMBEDDED = "embedded:./store"
@@ -34,8 +36,22 @@ def build(folder: Path, engine: str | None, say: Callable[[str], object]) -> Set
     config = folder / "maxcos.toml"
     config.write_text(demo_config(engine_url=engine or EMBEDDED, models=models), "utf-8")
     settings = load_settings(config)
-    graph = settings.modalities["graph"].model
-    if graph is None or not Path(graph).is_file() or not is_built(files.items, settings):
+    train_missing(settings, files.triples, files.names)
+    if not _is_built(files.items, settings):
         say(f"building the index {settings.engine.index!r} on {settings.engine.url}")
-        print_summary(ingest_file(files.items, settings, files.triples, files.names), files.items, as_json=False)
+        print_summary(ingest_file(files.items, settings), files.items, as_json=False)
     return settings
+
+
+def _is_built(items: Path, settings: Settings) -> bool:
+    """Whether the index is there and whole. A store that an older maxcos made in the demo's own folder is thrown away.
+
+    Raises ProvenanceMismatch for such an index on a cluster: it is not ours to delete.
+    """
+    try:
+        return is_built(items, settings)
+    except ProvenanceMismatch:
+        if not is_embedded(settings.engine):
+            raise
+        store_file(settings.engine.url, settings.engine.index).unlink()
+        return False

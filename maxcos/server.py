@@ -12,7 +12,7 @@ THREADS = 8
 
 
 def run(settings: Settings, host: str, port: int, say: Callable[[str], object]) -> None:
-    """Serve until a signal ends the process; running requests are finished first. Raises EncoderError without gunicorn."""
+    """Serve until a signal ends it, running requests finished first. Raises EncoderError without gunicorn."""
     try:
         from gunicorn.app.base import BaseApplication
     except ImportError as error:

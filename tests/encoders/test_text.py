@@ -150,7 +150,8 @@ def test_threads_get_the_same_vectors(encoder: TextEncoder) -> None:
         parallel = list(pool.map(lambda text: query(encoder, text), texts))
     for text, vector in zip(texts, parallel, strict=True):
         again = encoder.encode_items([[text]], Path()).vectors[encoder.spaces[0].name][0]
-        np.testing.assert_allclose(vector, again, atol=1e-5)
+        assert again is not None
+        assert float(vector @ again) > 1 - 1e-6
 
 
 # --- meaning ---------------------------------------------------------------------------------------------------
@@ -283,7 +284,8 @@ def test_the_hub_s_cache_serves_an_id_and_loading_imports_no_torch(
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text("c0ffee")
     program = (
-        "import sys; from encoders.contract import load_encoder; from es_mappings.settings import ModalitySettings as M\n"
+        "import sys; from encoders.contract import load_encoder\n"
+        "from es_mappings.settings import ModalitySettings as M\n"
         "made = [load_encoder('t', M(encoder='transformers', model=m, source=('x',)), {}) for m in sys.argv[1:]]\n"
         "assert 'torch' not in sys.modules and 'transformers' not in sys.modules\n"
         "print(made[0].provenance == made[1].provenance, made[0].spaces[0].dims)"
