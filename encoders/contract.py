@@ -78,7 +78,7 @@ def load_encoder(modality: str, settings: ModalitySettings, peers: Mapping[str, 
     """Load the encoder that the settings name for a modality; weights may stay unread until they are needed.
 
     peers: the encoders of the modalities that stand before this one in the settings.
-    Raises SettingsError for an unknown encoder or a wrong option, EncoderError when its packages or weights are missing.
+    Raises SettingsError for an unknown encoder or a wrong option, EncoderError when packages or weights are missing.
     """
     if settings.encoder not in available():
         raise SettingsError(

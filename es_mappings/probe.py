@@ -33,7 +33,7 @@ def connect(engine: EngineSettings) -> Elasticsearch:
 
 
 def probe(client: Elasticsearch) -> Dialect:
-    """Ask the cluster what it is. Raises EngineUnavailable when it does not answer, EngineError for what we cannot speak."""
+    """Ask the cluster what it is. Raises EngineUnavailable without an answer, EngineError for what we cannot speak."""
     from elasticsearch import ApiError, TransportError
 
     try:

@@ -90,7 +90,7 @@ class ModalitySettings(BaseModel):
         unknown = sorted(set(given) - set(known))
         if unknown:
             raise SettingsError(
-                f"the encoder {self.encoder!r} has no option {', '.join(unknown)}; it knows {', '.join(known) or 'none'}"
+                f"the encoder {self.encoder!r} has no option {', '.join(unknown)}; there are {', '.join(known) or 'none'}"
             )
         return given
 
@@ -165,9 +165,9 @@ def _refuse_unknown_variables() -> None:
     """pydantic-settings ignores misspelt variables in silence; a wrong name must not become a default."""
     sections = {name.upper() for name in Settings.model_fields}
     for variable in os.environ:
-        if variable.startswith(PREFIX) and variable not in OTHER_VARIABLES:
-            if variable.removeprefix(PREFIX).split("__")[0] not in sections:
-                raise SettingsError(f"environment variable {variable}: no such setting")
+        ours = variable.startswith(PREFIX) and variable not in OTHER_VARIABLES
+        if ours and variable.removeprefix(PREFIX).split("__")[0] not in sections:
+            raise SettingsError(f"environment variable {variable}: no such setting")
 
 
 def _refuse_secrets(path: Path | None) -> None:

@@ -79,7 +79,7 @@ class TextTerm(_Term):
 
 @dataclass(frozen=True, slots=True)
 class ImageTerm(_Term):
-    """A picture as the bytes of a file in any format that Pillow reads."""
+    """A picture as the bytes of a file (`encoders.parts.pictures` has the formats)."""
 
     data: bytes
 

@@ -25,7 +25,7 @@ POLICY = (
 
 
 def create_app(settings: Settings, service: SearchService | None = None) -> Flask:
-    """The application for these settings. Raises SettingsError and EncoderError; the engine is first asked by /readyz."""
+    """The application for these settings. Raises SettingsError and EncoderError; no engine is asked yet."""
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's default provider has it

@@ -9,7 +9,7 @@ from es_mappings.types import Space
 
 
 def vector_field(space: Space) -> dict[str, Any]:
-    # Every option is spelt out: the engine's defaults change between versions (bbq_hnsw from 9.1), and an index must not.
+    # Every option is spelt out: the defaults change between versions (bbq_hnsw from 9.1), and an index must not.
     return {
         "type": "dense_vector",
         "dims": space.dims,
