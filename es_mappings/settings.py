@@ -90,7 +90,7 @@ class ModalitySettings(BaseModel):
         unknown = sorted(set(given) - set(known))
         if unknown:
             raise SettingsError(
-                f"the encoder {self.encoder!r} has no option {', '.join(unknown)}; there are {', '.join(known) or 'none'}"
+                f"the encoder {self.encoder!r} has no option {', '.join(unknown)}, only {', '.join(known) or 'none'}"
             )
         return given
 

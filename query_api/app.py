@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, g, jsonify, request, send_from_directory
+from flask.json.provider import DefaultJSONProvider
 from werkzeug.exceptions import HTTPException
 
 from es_mappings.errors import FieldProblem, InvalidRequest, ItemNotFound, MaxcosError
@@ -28,7 +29,9 @@ def create_app(settings: Settings, service: SearchService | None = None) -> Flas
     """The application for these settings. Raises SettingsError and EncoderError; no engine is asked yet."""
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
-    app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's default provider has it
+    if isinstance(app.json, DefaultJSONProvider):
+        app.json.sort_keys = False
+        app.json.ensure_ascii = False
     search = service or SearchService.from_settings(settings)
     _add_search(app, search)
     _add_items(app, search, settings.page)

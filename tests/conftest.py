@@ -10,6 +10,7 @@ import pytest
 from engines import start_engine
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
+from served import served
 from shop import built
 
 from es_mappings.settings import Settings
@@ -36,6 +37,13 @@ def models() -> Path:
     if not folder.is_dir():
         pytest.fail(f"{folder} is missing: run `make models`")
     return folder
+
+
+@pytest.fixture(scope="session")
+def service(shop: Settings, shop_folder: Path) -> Iterator[str]:
+    """The URL of the demo as a running service."""
+    with served(shop, shop_folder / "maxcos.toml") as url:
+        yield url
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,10 +9,6 @@ from typing import Any
 import pytest
 from PIL import Image, ImageOps
 from playwright.sync_api import Page, expect
-
-from es_mappings.settings import Settings
-
-START_SECONDS = 60
 
 
 @pytest.fixture(scope="session")
@@ -27,36 +18,6 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
         "executable_path": "/usr/bin/chromium",
         "args": ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"],
     }
-
-
-@pytest.fixture(scope="session")
-def service(shop: Settings, shop_folder: Path) -> Iterator[str]:
-    """`maxcos serve` as a process of its own, stopped by SIGTERM."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = {"MAXCOS_ENGINE__INDEX": shop.engine.index, "MAXCOS_ENGINE__URL": shop.engine.url, "PATH": "/usr/bin"}
-    command = [sys.executable, "-m", "maxcos.cli", "serve", "--config", str(shop_folder / "maxcos.toml")]
-    process = subprocess.Popen([*command, "--port", str(port)], env=environment)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        wait_until_ready(url, process)
-        yield url
-    finally:
-        process.terminate()
-        assert process.wait(30) == 0
-
-
-def wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(START_SECONDS * 10):
-        try:
-            urllib.request.urlopen(f"{url}/readyz", timeout=30).close()
-        except OSError:
-            assert process.poll() is None, "maxcos serve ended"
-            time.sleep(0.1)
-        else:
-            return
-    pytest.fail("maxcos serve did not become ready")
 
 
 @pytest.fixture
