@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -58,8 +59,14 @@ class FilterField:
 _EXPECTED = {"keyword": "string", "number": "finite number", "boolean": "boolean", "date": "date such as 2024-05-31"}
 
 
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}(T.+)?")
+"""The shape that every engine reads; Python alone would also take 20240531 and 2024-W22."""
+
+
 def _milliseconds(text: str) -> float:
     try:
+        if not _DATE.fullmatch(text):
+            raise ValueError(text)
         moment = datetime.fromisoformat(text)
     except ValueError as error:
         raise ValueError(f"expected a {_EXPECTED['date']}, got {text!r:.60}") from error

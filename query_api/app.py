@@ -7,6 +7,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import orjson
 from flask import Flask, Response, g, jsonify, request, send_from_directory
 from flask.json.provider import DefaultJSONProvider
 from werkzeug.exceptions import HTTPException
@@ -81,8 +82,8 @@ def _multipart() -> tuple[Any, bytes]:
 
 def _json(data: bytes, field: str) -> Any:
     try:
-        return json.loads(data)
-    except ValueError as error:
+        return orjson.loads(data)  # stricter than json: neither NaN nor half of a surrogate pair gets in
+    except orjson.JSONDecodeError as error:
         raise InvalidRequest.at(field, f"is not JSON: {error}") from error
 
 

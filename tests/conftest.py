@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from engines import start_engine
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
+
+from engines import start_engine
+from es_mappings.settings import Settings
 from served import served
 from shop import built
-
-from es_mappings.settings import Settings
 
 hypothesis_settings.register_profile("maxcos", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis_settings.load_profile("maxcos")

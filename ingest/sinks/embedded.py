@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -48,11 +49,15 @@ class EmbeddedSink:
             self._describe(store, None)
 
     def write(self, batch: Sequence[EncodedItem]) -> list[Rejected]:
+        rejected = []
         with self._transaction() as store:
             for encoded in batch:
-                self._put(store, encoded)
+                if problem := self._vector_problem(encoded):
+                    rejected.append(Rejected(encoded.item.place, problem, dict(encoded.item.source)))
+                else:
+                    self._put(store, encoded)
             _next_generation(store)
-        return []
+        return rejected
 
     def finish(self, receipt: Receipt) -> None:
         with self._transaction() as store:
@@ -86,6 +91,16 @@ class EmbeddedSink:
     def _describe(self, store: sqlite3.Connection, receipt: Receipt | None) -> None:
         meta = json.dumps(provenance.describe(self._schema, receipt), ensure_ascii=False)
         store.execute("INSERT OR REPLACE INTO meta VALUES ('_meta', ?)", (meta,))
+
+    def _vector_problem(self, encoded: EncodedItem) -> str | None:
+        """What a cluster would refuse too: a vector of another length, or one without a direction."""
+        for space in self._schema.spaces:
+            vector = encoded.vectors.get(space.name)
+            if vector is not None and vector.shape != (space.dims,):
+                return f"{space.name}: the vector has the shape {vector.shape}, the index has {space.dims} dimensions"
+            if vector is not None and not 0 < float(vector @ vector) < math.inf:
+                return f"{space.name}: the vector has no direction (zero, infinite or not a number)"
+        return None
 
     def _put(self, store: sqlite3.Connection, encoded: EncodedItem) -> None:
         row = self._replaced_row(store, encoded)

@@ -296,7 +296,18 @@ def _label(value: Any, kind: str) -> str:
 
 
 def _pick(source: Mapping[str, Any], fields: tuple[str, ...]) -> dict[str, Any]:
-    return {name: value for name in fields if (value := lookup(source, name)) is not None}
+    """The named fields, `a.b` inside an object `a` as in the source."""
+    picked: dict[str, Any] = {}
+    for name in fields:
+        value = lookup(source, name)
+        if value is None:
+            continue
+        *parents, last = [name] if name in source else name.split(".")
+        target = picked
+        for parent in parents:
+            target = target.setdefault(parent, {})
+        target[last] = value
+    return picked
 
 
 def _clean(marked: str) -> str:

@@ -6,9 +6,9 @@ import uuid
 from collections.abc import Callable, Iterator
 
 import pytest
+
 from corpus import LEXICAL, Encodes, Engine
 from engines import ENGINES
-
 from es_mappings.probe import connect, is_embedded
 from es_mappings.schema import Schema, build_schema
 from es_mappings.settings import EngineSettings

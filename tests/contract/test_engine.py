@@ -8,11 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from corpus import SPACES, Engine, direction, document
+from hypothesis import given
+from hypothesis import strategies as st
 
+from corpus import SPACES, Engine, direction, document
 from es_mappings.errors import IndexMissing, ItemNotFound, ProvenanceMismatch
 from es_mappings.provenance import Receipt
-from es_mappings.types import AllOf, Fusion, OneOf, Plan, QueryVector, Range
+from es_mappings.types import AllOf, Fusion, OneOf, Plan, QueryVector, Range, Vector
 from ingest.sinks import open_sink
 from query_api.searchers import open_searcher
 
@@ -135,6 +137,24 @@ def test_items_of_the_query_do_not_come_back(engine: Engine) -> None:
 def test_a_text_field_filters_by_its_exact_value(engine: Engine, group: str) -> None:
     plan = lexical(group, "chair table 桌子", filter=AllOf((OneOf("group", (group,)), OneOf("title", ("桌子",)))))
     assert [hit.source["title"] for hit in engine.searcher.search(plan).hits] == ["桌子"]
+
+
+@pytest.mark.parametrize("bad", [np.ones(7), np.zeros(6), np.full(6, np.nan)], ids=["long", "zero", "nan"])
+def test_a_vector_that_is_none_costs_only_its_item(engine: Engine, bad: Vector) -> None:
+    group = uuid.uuid4().hex
+    documents = [document(f"{group}-{i}", {"text": direction(i, 6)}, group=group, title="lamp") for i in range(3)]
+    documents[1] = document(f"{group}-1", {"text": bad.astype(np.float32)}, group=group, title="lamp")
+    (rejected,) = engine.sink.write(documents)
+    engine.sink.finish(Receipt(2, "contract"))
+    assert rejected.record["id"] == f"{group}-1"
+    assert rejected.reason
+    assert {hit.id for hit in engine.searcher.search(lexical(group, "lamp")).hits} == {f"{group}-0", f"{group}-2"}
+
+
+@given(words=st.text(max_size=60))
+def test_any_words_are_searched_and_none_is_syntax(engine: Engine, group: str, words: str) -> None:
+    page = engine.searcher.search(lexical(group, words, highlight=True))
+    assert page.total <= 7
 
 
 def test_another_encoder_is_refused_for_writing_and_reading(engine: Engine) -> None:

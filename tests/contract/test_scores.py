@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import uuid
 
-from corpus import SPACES, Engine, direction, document
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from reference import assert_page
 
+from corpus import SPACES, Engine, direction, document
 from es_mappings.types import AllOf, AnyOf, EncodedItem, Filter, Fusion, Not, OneOf, Plan, QueryVector, Range
+from reference import assert_page
 
 WORDS = ("lamp", "chair", "oak", "steel", "椅子", "沙发", "緑")
 COLOURS = ("red", "green", "blue", "绿")

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from corpus import LEXICAL, Encodes
 
+from corpus import LEXICAL, Encodes
 from es_mappings.schema import build_schema
 from es_mappings.types import Item
 from ingest.pipeline import DeadLetters

@@ -139,6 +139,7 @@ def test_an_item_comes_back(client: FlaskClient, shop: Settings) -> None:
         ({"path": "/v1/search?q=a&size=ten", "method": "GET"}, 400, ["size"]),
         ({"path": "/v1/search?q=a&sort=x", "method": "GET"}, 400, ["sort"]),
         ({"path": "/v1/search", "data": b"{", "content_type": "application/json"}, 400, ["body"]),
+        ({"path": "/v1/search", "data": b'{"query": "\\ud800"}', "content_type": "application/json"}, 400, ["body"]),
         ({"path": "/v1/search", "data": b"q=1", "content_type": "text/plain"}, 400, ["Content-Type"]),
         ({"path": "/v1/search", "data": {"request": "{}"}, "content_type": "multipart/form-data"}, 400, ["image"]),
         ({"path": "/v1/search", "json": {"query": "a", "colour": 1}}, 400, ["colour"]),

@@ -6,10 +6,10 @@ import base64
 from typing import Any
 
 import pytest
-from corpus import LEXICAL, Encodes
 from hypothesis import given
 from hypothesis import strategies as st
 
+from corpus import LEXICAL, Encodes
 from es_mappings.errors import InvalidRequest
 from es_mappings.schema import build_schema
 from es_mappings.types import AllOf, AnyOf, ImageTerm, ItemTerm, Not, OneOf, Range, TextTerm
