@@ -34,8 +34,14 @@ def describe(schema: Schema, receipt: Receipt | None = None) -> dict[str, Any]:
     }
 
 
-def read_receipt(meta: Mapping[str, Any]) -> Receipt | None:
-    """The receipt in a `_meta` document, None when no ingestion ran to its end."""
+def read_receipt(schema: Schema, meta: Mapping[str, Any] | None, index: str) -> Receipt | None:
+    """The receipt in an index's `_meta`; None without an index, or when no ingestion ran to its end.
+
+    Raises ProvenanceMismatch when the index does not fit the settings.
+    """
+    if meta is None:
+        return None
+    check(schema, meta, index)
     found = meta.get(META_KEY, {}).get("receipt")
     return Receipt(**found) if found else None
 

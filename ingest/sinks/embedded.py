@@ -30,13 +30,8 @@ class EmbeddedSink:
         self._connection: sqlite3.Connection | None = None
 
     def receipt(self) -> Receipt | None:
-        if not self._file.is_file():
-            return None
-        meta = self._meta()
-        if meta is None:
-            return None
-        provenance.check(self._schema, meta, self._index)
-        return provenance.read_receipt(meta)
+        meta = self._meta() if self._file.is_file() else None
+        return provenance.read_receipt(self._schema, meta, self._index)
 
     def prepare(self) -> None:
         meta = self._meta()
