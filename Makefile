@@ -1,4 +1,4 @@
-# make demo    the demo on http://127.0.0.1:8000           PORT=… ENGINE=embedded|elasticsearch|URL
+# make demo    the demo on http://127.0.0.1:8000           PORT=… ENGINE=embedded|elasticsearch|elasticsearch-8|URL
 # make test    every check and every test, on real engines
 # Both do all their own set-up; what needs root and has none is said.
 
@@ -23,7 +23,8 @@ help:
 demo: $(VENV)/.installed $(MODELS)
 	@case "$(ENGINE)" in \
 	  embedded) exec $(BIN)/maxcos demo --port $(PORT) ;; \
-	  elasticsearch) url=$$($(BIN)/python docker/engine.py start elasticsearch-9); \
+	  elasticsearch|elasticsearch-8|elasticsearch-9) \
+	    url=$$($(BIN)/python docker/engine.py start $(patsubst elasticsearch,elasticsearch-9,$(ENGINE))); \
 	    exec $(BIN)/maxcos demo --engine "$$url" --port $(PORT) ;; \
 	  *) exec $(BIN)/maxcos demo --engine "$(ENGINE)" --port $(PORT) ;; \
 	esac
