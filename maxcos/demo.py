@@ -50,8 +50,11 @@ def _is_built(items: Path, settings: Settings) -> bool:
     """
     try:
         return is_built(items, settings)
-    except ProvenanceMismatch:
-        if not is_embedded(settings.engine):
-            raise
-        store_file(settings.engine.url, settings.engine.index).unlink()
+    except ProvenanceMismatch as error:
+        engine = settings.engine
+        if not is_embedded(engine):
+            raise ProvenanceMismatch(
+                f"{error}. An old demo can go: curl -X DELETE {engine.url}/{engine.index}"
+            ) from error
+        store_file(engine.url, engine.index).unlink()
         return False

@@ -12,12 +12,15 @@ from elasticsearch import ApiError, NotFoundError, TransportError
 
 from es_mappings import provenance
 from es_mappings.dialects import Dialect
-from es_mappings.errors import EngineError, EngineUnavailable, IndexMissing, ItemNotFound
+from es_mappings.errors import EngineError, EngineUnavailable, IndexMissing, InvalidRequest, ItemNotFound
 from es_mappings.probe import connect, probe
 from es_mappings.schema import VECTOR_OBJECT, Schema
 from es_mappings.settings import EngineSettings
 from es_mappings.types import Hit, Page, Plan, StoredItem
 from query_api import compile, highlight
+
+TOO_MANY_CLAUSES = "too many nested clauses"
+"""Lucene's limit on the terms of one query, 1024 or more by the node's heap: many words in many fields reach it."""
 
 OVERLOADED = frozenset({408, 429, 502, 503, 504})
 
@@ -108,10 +111,23 @@ class ClusterSearcher:
                 f"index {self._index!r} does not exist: run maxcos ingest (or maxcos demo) first"
             ) from error
         except ApiError as error:
+            reason = _reason(error)
+            if TOO_MANY_CLAUSES in reason:
+                raise InvalidRequest.at(
+                    "query", "has more words than this engine looks for at once: shorten it"
+                ) from error
             kind = EngineUnavailable if error.status_code in OVERLOADED else EngineError
-            raise kind(f"the engine answers {error.status_code}: {error.message}") from error
+            raise kind(f"the engine answers {error.status_code}: {reason}") from error
         except TransportError as error:
             raise EngineUnavailable(f"the engine cannot be reached: {error}") from error
+
+
+def _reason(error: ApiError) -> str:
+    """The root cause in the engine's words; the message alone says no more than that a phase failed."""
+    body = error.body if isinstance(error.body, dict) else {}
+    details = body.get("error")
+    causes = details.get("root_cause", []) if isinstance(details, dict) else []
+    return "; ".join(str(cause.get("reason")) for cause in causes) or str(error.message)
 
 
 def _page(answer: Mapping[str, Any], plan: Plan, schema: Schema) -> Page:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image, ImageOps
 
+from es_mappings.errors import InvalidRequest
 from es_mappings.probe import connect
 from es_mappings.settings import Settings
 from query_api.service import SearchService
@@ -96,6 +97,14 @@ def test_the_cluster_s_index_holds_words_and_vectors_side_by_side(shop_on_cluste
     assert mapping["_meta"]["maxcos"]["receipt"]["items"] == 820
     assert set(mapping["_meta"]["maxcos"]["spaces"]) == set(vectors)
     assert licence == "basic"
+
+
+def test_more_words_than_lucene_takes_are_the_request_s_fault(services: dict[str, SearchService]) -> None:
+    text = "".join(chr(0x4E00 + 7 * i) for i in range(500))
+    assert services["embedded"].search({"query": text})["hits"]
+    with pytest.raises(InvalidRequest, match="shorten it"):
+        services["elasticsearch"].search({"query": text})
+    assert services["elasticsearch"].search({"query": text[:300]})["hits"]
 
 
 def test_a_second_build_encodes_nothing(shop: Settings, shop_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
