@@ -23,8 +23,11 @@ from es_mappings.errors import SettingsError
 
 PACKAGE = "sweethome3d-furniture"
 INSTALLED = Path("/usr/share/sweethome3d/furniture")
-VERSION = 1
+VERSION = 2
 """Raised when the files written for the same archives change."""
+
+GRAPH = "graph.npz"
+"""The file that the settings name for what is trained from the triples."""
 
 LANGUAGES = {"zh_CN": "zh", "zh_TW": "zh-TW", "ja": "ja", "de": "de", "fr": "fr", "es": "es", "it": "it", "ru": "ru"}
 """Property files that are read, and the language tag of their names."""
@@ -99,6 +102,7 @@ def write_catalogue(archives: Sequence[Path], folder: Path) -> CatalogueFiles:
         return files
     folder.mkdir(parents=True, exist_ok=True)
     stamp.unlink(missing_ok=True)
+    (folder / GRAPH).unlink(missing_ok=True)  # trained from other triples
     entries = list(_entries(archives, folder / "icons"))
     kinds = _kinds(entries)
     lines = [json.dumps(entry.item, ensure_ascii=False) for entry in entries]
@@ -169,6 +173,8 @@ def _translations(key: str, english: Mapping[str, str], translated: Mapping[str,
     found = {"en": english[key]}
     for language, properties in translated.items():
         text = properties.get(key, "")
+        if key.startswith("category#"):
+            text = text.lstrip("0123456789")  # some translators number them, to sort
         foreign = language in NOT_LATIN and text.isascii()
         if text and not foreign and text.casefold() != english[key].casefold():
             found[language] = text
@@ -296,7 +302,7 @@ words = "text"
 
 [modalities.graph]
 encoder = "graph"
-model = "graph.npz"
+model = "{GRAPH}"
 source = "id"
 
 [page]

@@ -45,7 +45,7 @@ def test_properties_are_latin_1_with_escapes() -> None:
 
 
 def test_an_entry_becomes_item_icon_triples_and_names(tmp_path: Path) -> None:
-    chinese = "name#1=\\u6a61\\u6728\\u6905\ncategory#1=Living room"
+    chinese = "name#1=\\u6a61\\u6728\\u6905\ncategory#1=8\\u5ba2\\u5385"
     files = write_catalogue([archive(tmp_path, ENGLISH, zh_CN=chinese, ja="name#1=Oak chair")], tmp_path / "out")
     item = json.loads(files.items.read_text("utf-8"))
     assert item == {
@@ -54,6 +54,7 @@ def test_an_entry_becomes_item_icon_triples_and_names(tmp_path: Path) -> None:
         "title": "Oak chair",
         "title_zh": "橡木椅",
         "category": "Living room",
+        "category_zh": "客厅",
         "tags": ["Seat"],
         "creator": "Ann",
         "width": 40.0,
@@ -82,8 +83,10 @@ def test_a_second_writing_changes_nothing_and_an_interrupted_one_is_repeated(tmp
     files.items.write_text("kept")
     write_catalogue(archives, tmp_path / "out")
     assert files.items.read_text() == "kept"
+    (tmp_path / "out" / "graph.npz").write_text("trained from other triples")
     (tmp_path / "out" / ".catalogue").unlink()
     write_catalogue(archives, tmp_path / "out")
+    assert not (tmp_path / "out" / "graph.npz").exists()
     assert json.loads(files.items.read_text("utf-8"))["title"] == "Oak chair"
 
 
