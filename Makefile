@@ -1,4 +1,4 @@
-# make demo    the demo on http://127.0.0.1:8000           PORT=… ENGINE=embedded|elasticsearch|elasticsearch-8|URL
+# make demo    the demo on http://127.0.0.1:8000           PORT=… ENGINE=embedded|elasticsearch|opensearch|URL
 # make test    every check and every test, on real engines
 # Both do all their own set-up; what needs root and has none is said.
 
@@ -20,11 +20,14 @@ MODELS := $(MAXCOS_CACHE)/models/.installed-1
 help:
 	@sed -n 's/^# //p' Makefile | head -3
 
+# newest(engine): the name that docker/engine.py has for it, with a version
+newest = $(patsubst opensearch,opensearch-3,$(patsubst elasticsearch,elasticsearch-9,$(1)))
+
 demo: $(VENV)/.installed $(MODELS)
 	@case "$(ENGINE)" in \
 	  embedded) exec $(BIN)/maxcos demo --port $(PORT) ;; \
-	  elasticsearch|elasticsearch-8|elasticsearch-9) \
-	    url=$$($(BIN)/python docker/engine.py start $(patsubst elasticsearch,elasticsearch-9,$(ENGINE))); \
+	  elasticsearch|elasticsearch-*|opensearch|opensearch-*) \
+	    url=$$($(BIN)/python docker/engine.py start $(call newest,$(ENGINE))); \
 	    exec $(BIN)/maxcos demo --engine "$$url" --port $(PORT) ;; \
 	  *) exec $(BIN)/maxcos demo --engine "$(ENGINE)" --port $(PORT) ;; \
 	esac
@@ -47,6 +50,7 @@ models: $(MODELS)
 engines: $(VENV)/.installed-dev
 	$(BIN)/python docker/engine.py start elasticsearch-8
 	$(BIN)/python docker/engine.py start elasticsearch-9
+	$(BIN)/python docker/engine.py start opensearch-3
 
 browser:
 	@command -v chromium >/dev/null || $(call apt,chromium)

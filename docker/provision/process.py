@@ -1,0 +1,111 @@
+"""A node's process: whether it runs, whether it answers, and how it is ended."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+from provision.catalogue import Engine
+from provision.host import EngineError
+from provision.node import HOST
+
+BOOT_SECONDS = 180
+STOP_SECONDS = 30
+
+
+def running_pid(engine: Engine) -> int | None:
+    """The recorded pid, if that process still is this engine's."""
+    pid = _read_int(engine.run / "pid")
+    return pid if pid is not None and _is_process_of(engine, pid) else None
+
+
+def running_port(engine: Engine) -> int:
+    """The port that the node was last started on."""
+    return _read_int(engine.run / "port") or engine.port
+
+
+def _read_int(file: Path) -> int | None:
+    try:
+        return int(file.read_text().strip())
+    except (OSError, ValueError):
+        return None
+
+
+def _is_process_of(engine: Engine, pid: int) -> bool:
+    """Whether this process is the engine's java, and not a later user of its number."""
+    try:
+        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    # The temporary folder is this node's own, so it tells apart nodes of one engine in two caches.
+    ours = os.fsencode(f"-Djava.io.tmpdir={engine.run / 'tmp'}")
+    return arguments[0].endswith(b"/java") and ours in arguments
+
+
+def url_of(port: int) -> str:
+    """The URL of a node on this port."""
+    return f"http://{HOST}:{port}"
+
+
+def healthy(port: int, wait_seconds: int = 1) -> bool:
+    """Whether a node on this port answers, with a health of yellow or green."""
+    # http.client rather than urllib: a proxy in the environment must not get in between.
+    connection = http.client.HTTPConnection(HOST, port, timeout=wait_seconds + 5)
+    try:
+        connection.request("GET", f"/_cluster/health?wait_for_status=yellow&timeout={wait_seconds}s")
+        response = connection.getresponse()
+        return response.status == 200 and json.load(response).get("status") in ("yellow", "green")
+    except (OSError, http.client.HTTPException, ValueError):
+        return False
+    finally:
+        connection.close()
+
+
+def wait_healthy(engine: Engine, port: int, launcher: subprocess.Popen[bytes] | None) -> None:
+    """Wait for a booting node. Raises EngineError, with the log's tail, if it dies or takes too long."""
+    deadline = time.monotonic() + BOOT_SECONDS
+    while not healthy(port):
+        booting = launcher is not None and launcher.poll() is None
+        if not booting and running_pid(engine) is None:
+            problem = "died as it booted"
+        elif time.monotonic() > deadline:
+            problem = f"was not healthy after {BOOT_SECONDS} s"
+        else:
+            time.sleep(0.5)
+            continue
+        log = engine.run / "console.log"
+        raise EngineError(f"{engine.name} {problem}; the end of {log}:\n{_tail(log)}")
+
+
+def _tail(log: Path, lines: int = 25) -> str:
+    """The last lines of a log."""
+    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+
+
+def require_free(port: int) -> None:
+    """Raises EngineError if something listens on the port already."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except (OSError, OverflowError) as error:
+            raise EngineError(f"port {port} of {HOST} is not available: {error}") from None
+
+
+def end(engine: Engine, pid: int, sent: signal.Signals) -> bool:
+    """Send a signal to the node, and wait for its end; whether it ended."""
+    deadline = time.monotonic() + STOP_SECONDS
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, sent)
+    while _is_process_of(engine, pid):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
