@@ -1,7 +1,8 @@
 """The embedded store's schema: one SQLite file per index, read by `query_api` and written by `ingest`.
 
-FTS5 indexes words between separators, and Chinese has none; so every Han, Kana or Hangul character is set between
-zero-width spaces before it is indexed. FTS5 takes those for separators, and taking them out again restores the text.
+FTS5 indexes words between separators, and Chinese has none; so every Han, Kana or Hangul character, and every emoji,
+is set between zero-width spaces before it is indexed. FTS5 takes those for separators, and taking them out again
+restores the text.
 """
 
 from __future__ import annotations
@@ -16,8 +17,22 @@ from es_mappings.schema import Schema
 
 FILE_SUFFIX = ".sqlite"
 BREAK = "\u200b"
-_IDEOGRAPH = re.compile("([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003134f])")
-_TOKEN = re.compile(r"[^\W_]+")
+_IDEOGRAPHS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003134f"
+_SYMBOLS = "©®°\u2190-\u2bff\U0001f000-\U0001faff"
+_IDEOGRAPH = re.compile(f"[{_IDEOGRAPHS}]")
+_ALONE = re.compile(f"([{_IDEOGRAPHS}{_SYMBOLS}])")
+_TOKEN = re.compile(rf"[^\W_]+|[{_SYMBOLS}]")
+_WORDS = "unicode61 remove_diacritics 2 categories 'L* N* Co So'"
+"""FTS5's tokenizer, with symbols for words: emoji are among them."""
+
+TITLES = 64
+"""How many titles of one item can be suggested."""
+
+CHUNK = 4096
+"""How many rows share a generation: readers keep what they have of a chunk until the writer touches it."""
+
+_PAGE_BYTES = 16_384
+"""Several vectors fit into a page of this size; of SQLite's usual 4096 bytes a quarter or more would stay empty."""
 
 # Lucene's English stop words, so that the same words count here and in a cluster.
 STOP_WORDS = frozenset(
@@ -65,17 +80,28 @@ def store_file(url: str, index: str) -> Path:
 
 
 def ddl(schema: Schema) -> list[str]:
-    """The statements that create an empty store. FTS5 columns are c0, c1 … in the order of the schema's text fields."""
+    """The statements that create an empty store. FTS5 columns are c0, c1 … in the order of the schema's text fields.
+
+    meta: `_meta` as in a cluster's mapping, and the generation, which every batch raises. chunks: of each CHUNK rows
+    the generation that last touched them, and how many items they are. filters: a row per distinct value; `object`
+    numbers the objects of a nested path, and is 0 for other fields. objects: how many objects an item has under a
+    nested path, if any. titles: what suggestions are made of; their rowid is the item's row times TITLES and a running
+    number.
+    """
     columns = ", ".join(f"c{i}" for i in range(len(schema.text))) or "c0"
     return [
-        "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
+        "CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL)",
         "CREATE TABLE items (row INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, source TEXT NOT NULL)",
-        "CREATE TABLE filters (field TEXT NOT NULL, value NOT NULL, row INTEGER NOT NULL)",
-        "CREATE INDEX filters_by_value ON filters (field, value, row)",
-        "CREATE INDEX filters_by_row ON filters (row)",
-        "CREATE TABLE vectors (space TEXT NOT NULL, row INTEGER NOT NULL, vector BLOB NOT NULL, "
-        "PRIMARY KEY (space, row)) WITHOUT ROWID",
-        f"CREATE VIRTUAL TABLE lexical USING fts5({columns}, tokenize = 'porter unicode61')",
+        "CREATE TABLE chunks (chunk INTEGER PRIMARY KEY, generation INTEGER NOT NULL, items INTEGER NOT NULL)",
+        "CREATE TABLE filters (field TEXT NOT NULL, row INTEGER NOT NULL, object INTEGER NOT NULL, value NOT NULL, "
+        "PRIMARY KEY (field, row, object, value)) WITHOUT ROWID",
+        "CREATE TABLE objects (path TEXT NOT NULL, row INTEGER NOT NULL, number INTEGER NOT NULL, "
+        "PRIMARY KEY (path, row)) WITHOUT ROWID",
+        "CREATE TABLE vectors (row INTEGER NOT NULL, space TEXT NOT NULL, vector BLOB NOT NULL)",
+        "CREATE UNIQUE INDEX vectors_by_row ON vectors (row, space)",
+        f'CREATE VIRTUAL TABLE lexical USING fts5({columns}, tokenize = "porter {_WORDS}")',
+        # Most typing begins with one or two letters, which begin most words.
+        f'CREATE VIRTUAL TABLE titles USING fts5(words, title UNINDEXED, tokenize = "{_WORDS}", prefix = "1 2 3")',
     ]
 
 
@@ -85,10 +111,12 @@ def open_store(file: Path, *, create: bool = False) -> sqlite3.Connection:
     Raises IndexMissing when the file is not there and shall not be made, EngineUnavailable when it cannot be opened.
     """
     if not create and not file.is_file():
-        raise IndexMissing(f"the embedded store {file} does not exist: run maxcos ingest (or maxcos demo) first")
+        raise missing(file)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(file, timeout=30, isolation_level=None, check_same_thread=False)
+        address = f"{file.absolute().as_uri()}?mode={'rwc' if create else 'rw'}"
+        connection = sqlite3.connect(address, uri=True, timeout=30, isolation_level=None, check_same_thread=False)
+        connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")  # of a new file; an old one keeps its own
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
     except (sqlite3.Error, OSError) as error:
@@ -96,9 +124,26 @@ def open_store(file: Path, *, create: bool = False) -> sqlite3.Connection:
     return connection
 
 
+def missing(file: Path) -> IndexMissing:
+    return IndexMissing(f"the embedded store {file} does not exist: run maxcos ingest (or maxcos demo) first")
+
+
+def read_meta(store: sqlite3.Connection) -> str | None:
+    """The store's `_meta` as JSON; None in a file that nobody has prepared."""
+    made = store.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone()
+    found = store.execute("SELECT value FROM meta WHERE key = '_meta'").fetchone() if made else None
+    return str(found[0]) if found else None
+
+
 def segment(text: str) -> str:
-    """Text as FTS5 shall see it: compatibility forms unified, each ideograph a word of its own."""
-    return _IDEOGRAPH.sub(rf"{BREAK}\1{BREAK}", unicodedata.normalize("NFKC", text))
+    """Text as FTS5 shall see it: compatibility forms unified, each ideograph and symbol a word of its own."""
+    return _ALONE.sub(rf"{BREAK}\1{BREAK}", unicodedata.normalize("NFKC", text))
+
+
+def _tokens(text: str) -> list[list[str]]:
+    """The words of a text: per run of characters without a separator its pieces, ideographs one by one."""
+    runs = _TOKEN.findall(unicodedata.normalize("NFKC", text))
+    return [[token for token in segment(run).split(BREAK) if token] for run in runs]
 
 
 def match_expression(words: str) -> str | None:
@@ -108,11 +153,11 @@ def match_expression(words: str) -> str | None:
     clusters' bigram analysis does.
     """
     quoted: list[str] = []
-    for chunk in _TOKEN.findall(unicodedata.normalize("NFKC", words)):
+    for run in _tokens(words):
         previous = ""
-        for token in segment(chunk).split(BREAK):
-            if not token or token.lower() in STOP_WORDS:
-                previous = previous if not token else ""
+        for token in run:
+            if token.lower() in STOP_WORDS:
+                previous = ""
                 continue
             quoted.append(f'"{token}"')
             ideograph = bool(_IDEOGRAPH.fullmatch(token))
@@ -120,3 +165,9 @@ def match_expression(words: str) -> str | None:
                 quoted.append(f'"{previous}{BREAK}{token}"')
             previous = token if ideograph else ""
     return " OR ".join(dict.fromkeys(quoted)) or None
+
+
+def beginning_expression(text: str) -> str | None:
+    """The FTS5 query for titles in which the typed words stand side by side, the last one perhaps unfinished."""
+    phrase = " ".join(token for run in _tokens(text) for token in run)
+    return f'"{phrase}" *' if phrase else None

@@ -67,6 +67,12 @@ class NothingToSearch(MaxcosError):
     title = "The query reaches nothing"
 
 
+class CalibrationError(MaxcosError):
+    """There is nothing to calibrate with: judgments that cannot be read, or no queries with known answers."""
+
+    title = "Cannot calibrate"
+
+
 class EncoderError(MaxcosError):
     """An encoder cannot be loaded or failed as a whole (not: one bad input)."""
 
@@ -93,6 +99,20 @@ class EngineError(MaxcosError):
 
     status = 502
     title = "Engine error"
+
+
+class EngineRefused(EngineError):
+    """A cluster answered with an HTTP error that trying again does not help.
+
+    code: the HTTP status. kind: the type of the root cause, such as index_not_found_exception; may be empty. reason:
+    the causes in the engine's words.
+    """
+
+    def __init__(self, code: int, kind: str, reason: str) -> None:
+        super().__init__(f"the engine answers {code}: {reason}")
+        self.code = code
+        self.kind = kind
+        self.reason = reason
 
 
 class EngineUnavailable(EngineError):

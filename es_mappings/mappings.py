@@ -6,12 +6,15 @@ from typing import Any
 
 from es_mappings.dialects import Dialect
 from es_mappings.errors import SettingsError
-from es_mappings.provenance import describe
+from es_mappings.provenance import Manifest, describe
 from es_mappings.schema import VECTOR_OBJECT, FilterField, Schema
 from es_mappings.settings import EngineSettings
 
 # A keyword longer than Lucene's limit of 32,766 bytes would reject its whole document.
 KEYWORD = {"type": "keyword", "ignore_above": 8191}
+
+# With them a word's beginning is one term to look up; without, engines try the first 50 words that begin so.
+BEGINNINGS = {"min_chars": 1, "max_chars": 15}
 
 ANALYSIS: dict[str, Any] = {
     "filter": {
@@ -20,9 +23,14 @@ ANALYSIS: dict[str, Any] = {
         # Single characters beside bigrams: a one-character word is as common in Chinese as a two-character one.
         "maxcos_bigram": {"type": "cjk_bigram", "output_unigrams": True},
     },
+    # Accents that stand beside their letter; asciifolding knows those that are part of it.
+    "char_filter": {
+        "maxcos_accents": {"type": "pattern_replace", "pattern": "[\u0300-\u036f]", "replacement": ""},
+    },
     "analyzer": {
         "maxcos_en": {
             "type": "custom",
+            "char_filter": ["maxcos_accents"],
             "tokenizer": "standard",
             "filter": ["maxcos_possessive", "lowercase", "asciifolding", "maxcos_stop", "porter_stem"],
         },
@@ -31,11 +39,20 @@ ANALYSIS: dict[str, Any] = {
             "tokenizer": "standard",
             "filter": ["cjk_width", "lowercase", "maxcos_stop", "maxcos_bigram"],
         },
+        # Every word as it is: what a user types is the beginning of what is written.
+        "maxcos_suggest": {
+            "type": "custom",
+            "char_filter": ["maxcos_accents"],
+            "tokenizer": "standard",
+            "filter": ["cjk_width", "lowercase", "asciifolding"],
+        },
     },
 }
 
 
-def index_body(schema: Schema, dialect: Dialect, engine: EngineSettings) -> dict[str, Any]:
+def index_body(
+    schema: Schema, dialect: Dialect, engine: EngineSettings, manifest: Manifest | None = None
+) -> dict[str, Any]:
     """Settings and mappings of a new index. Raises SettingsError when a vector is too wide for the engine."""
     for space in schema.spaces:
         if space.dims > dialect.max_dims:
@@ -55,7 +72,7 @@ def index_body(schema: Schema, dialect: Dialect, engine: EngineSettings) -> dict
         "mappings": {
             # Fields that nobody searches stay in _source and cost nothing more.
             "dynamic": False,
-            "_meta": describe(schema),
+            "_meta": describe(schema, manifest),
             "properties": properties(schema, dialect),
         },
     }
@@ -65,18 +82,26 @@ def properties(schema: Schema, dialect: Dialect) -> dict[str, Any]:
     """The fields of the mapping: id, BM25 fields, filter fields and the object of vector fields."""
     fields: dict[str, Any] = {"id": {"type": "keyword"}}
     fields |= {field.name: text_field(schema, field.name) for field in schema.text}
-    fields |= {f.name: filter_field(f) for f in schema.filters if not schema.is_text(f.name)}
+    own = [f for f in schema.filters if not schema.is_text(f.name)]
+    fields |= {f.name: filter_field(f) for f in own if schema.nested_path(f.name) is None}
+    for path in schema.nested:
+        inner = {f.name.removeprefix(f"{path}."): filter_field(f) for f in own if schema.nested_path(f.name) == path}
+        fields[path] = {"type": "nested", "dynamic": False, "properties": inner}
     vectors = {space.name: dialect.vector_field(space) for space in schema.spaces}
     fields[VECTOR_OBJECT] = {"type": "object", "dynamic": "strict", "properties": vectors}
     return fields
 
 
 def text_field(schema: Schema, name: str) -> dict[str, Any]:
-    """One analysis per language: the first on the field itself, the others as its sub-fields."""
+    """One analysis per language: the first on the field itself, the others as its sub-fields, like exact values and
+    the beginnings of words.
+    """
     first, *others = schema.languages
     fields: dict[str, Any] = {language: {"type": "text", "analyzer": f"maxcos_{language}"} for language in others}
     if schema.filter_field(name):
         fields["keyword"] = KEYWORD
+    if name in schema.suggest:
+        fields["suggest"] = {"type": "text", "analyzer": "maxcos_suggest", "index_prefixes": BEGINNINGS}
     return {"type": "text", "analyzer": f"maxcos_{first}", **({"fields": fields} if fields else {})}
 
 

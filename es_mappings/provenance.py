@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
+
+import numpy as np
 
 from es_mappings.errors import ProvenanceMismatch
 from es_mappings.schema import VERSION, Schema
+from es_mappings.types import Calibration, Centre, Vector
 
 META_KEY = "maxcos"
+MANIFEST = frozenset({"receipt", "centres", "calibration"})
+"""The parts of `_meta` that an index alone knows; the rest follows from the settings and has to agree with them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,30 +27,81 @@ class Receipt:
     source: str
 
 
-def describe(schema: Schema, receipt: Receipt | None = None) -> dict[str, Any]:
-    """The `_meta` document of an index: schema version, analysis, and the provenance of every vector field."""
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What an index tells about itself beyond its schema.
+
+    receipt: None when no ingestion ran to its end. centres: by space, empty where vectors were not centred; fixed when
+    the index is made. calibration: by space, as `maxcos calibrate` fitted it last.
+    """
+
+    receipt: Receipt | None = None
+    centres: Mapping[str, Centre] = field(default_factory=dict)
+    calibration: Mapping[str, Calibration] = field(default_factory=dict)
+
+    def valid_calibration(self, schema: Schema) -> dict[str, Calibration]:
+        """The maps that were fitted on the vectors that the schema's encoders make; others are void."""
+        return {
+            name: fitted
+            for name, fitted in self.calibration.items()
+            if name in schema.provenance and fitted.fingerprint == vectors_fingerprint(schema, self.centres, name)
+        }
+
+
+def vectors_fingerprint(schema: Schema, centres: Mapping[str, Centre], space: str) -> str:
+    """A digest of all that decides the vectors of one space in one index: its encoder and its means."""
+    digest = hashlib.sha256(schema.provenance[space].fingerprint.encode())
+    if space in centres:
+        digest.update(centres[space].items.astype("<f4").tobytes())
+        for kind, mean in sorted(centres[space].queries.items()):
+            digest.update(kind.encode() + mean.astype("<f4").tobytes())
+    return digest.hexdigest()[:16]
+
+
+def describe(schema: Schema, manifest: Manifest | None = None) -> dict[str, Any]:
+    """The `_meta` document of an index: schema version, analysis, provenance of every vector field, manifest."""
+    manifest = manifest or Manifest()
     return {
         META_KEY: {
             "schema": VERSION,
             "languages": list(schema.languages),
             "text": [f.name for f in schema.text],
             "filters": {f.name: f.type for f in schema.filters},
+            "nested": list(schema.nested),
             "spaces": {s.name: {"modality": s.modality, **asdict(schema.provenance[s.name])} for s in schema.spaces},
-            "receipt": asdict(receipt) if receipt else None,
+            "receipt": asdict(manifest.receipt) if manifest.receipt else None,
+            "centres": {name: _packed(centre) for name, centre in manifest.centres.items()},
+            "calibration": {name: asdict(fitted) for name, fitted in manifest.calibration.items()},
         }
     }
 
 
-def read_receipt(schema: Schema, meta: Mapping[str, Any] | None, index: str) -> Receipt | None:
-    """The receipt in an index's `_meta`; None without an index, or when no ingestion ran to its end.
-
-    Raises ProvenanceMismatch when the index does not fit the settings.
-    """
-    if meta is None:
-        return None
+def read_manifest(schema: Schema, meta: Mapping[str, Any], index: str) -> Manifest:
+    """The manifest in an index's `_meta`. Raises ProvenanceMismatch when the index does not fit the settings."""
     check(schema, meta, index)
-    found = meta.get(META_KEY, {}).get("receipt")
-    return Receipt(**found) if found else None
+    found = meta[META_KEY]
+    return Manifest(
+        receipt=Receipt(**found["receipt"]) if found["receipt"] else None,
+        centres={name: _unpacked(packed) for name, packed in found["centres"].items()},
+        calibration={name: Calibration(**fitted) for name, fitted in found["calibration"].items()},
+    )
+
+
+def _packed(centre: Centre) -> dict[str, Any]:
+    return {"items": _base64(centre.items), "queries": {kind: _base64(mean) for kind, mean in centre.queries.items()}}
+
+
+def _unpacked(packed: Mapping[str, Any]) -> Centre:
+    return Centre(_floats(packed["items"]), {kind: _floats(text) for kind, text in packed["queries"].items()})
+
+
+def _base64(vector: Vector) -> str:
+    """Little-endian float32: a sixth of the size of the numbers as JSON, and they come back bit for bit."""
+    return base64.b64encode(vector.astype("<f4").tobytes()).decode()
+
+
+def _floats(text: str) -> Vector:
+    return np.frombuffer(base64.b64decode(text), dtype="<f4").astype(np.float32)
 
 
 def check(schema: Schema, meta: Mapping[str, Any], index: str) -> None:
@@ -54,10 +112,15 @@ def check(schema: Schema, meta: Mapping[str, Any], index: str) -> None:
             "choose another engine.index"
         )
     expected, found = describe(schema)[META_KEY], meta[META_KEY]
+    if found.get("schema") != VERSION:
+        raise ProvenanceMismatch(
+            f"index {index!r} was written by another version of maxcos (its schema is {found.get('schema')}, this one "
+            f"writes {VERSION}): ingest into a new engine.index"
+        )
     differences = [
         f"{path}: the index has {there!r}, the settings give {here!r}"
         for path, here, there in _differences(expected, found)
-        if path != "receipt"
+        if path.partition(".")[0] not in MANIFEST
     ]
     if differences:
         raise ProvenanceMismatch(

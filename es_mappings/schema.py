@@ -6,20 +6,23 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from es_mappings.errors import SettingsError
 from es_mappings.settings import FieldType, LexicalSettings
-from es_mappings.types import Provenance, Space
+from es_mappings.types import SCORE, Provenance, Space
 
-VERSION = 1
+VERSION = 2
 """Raised whenever an index written by an older maxcos can no longer be searched by this one."""
 
 VECTOR_OBJECT = "maxcos"
 """The object that holds the vector fields, so that they never meet a user's own field names."""
 
 RESERVED = frozenset({"id", VECTOR_OBJECT})
+
+OPERATORS = frozenset({"any", "all", "not"})
+"""What combines filters in a request; no filter field bears such a name, within a nested object neither."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ class FilterField:
     type: FieldType = "keyword"
 
     def normalise(self, value: Any) -> str | float | bool:
-        """The JSON value as this field's type: text, number, boolean, or for dates milliseconds since 1970 (UTC).
+        """The JSON value as this field's type: text, number, boolean, or for dates whole milliseconds since 1970 (UTC).
 
         Raises ValueError saying what was expected.
         """
@@ -62,17 +65,26 @@ _EXPECTED = {"keyword": "string", "number": "finite number", "boolean": "boolean
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}(T.+)?")
 """The shape that every engine reads; Python alone would also take 20240531 and 2024-W22."""
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 
 def _milliseconds(text: str) -> float:
     try:
         if not _DATE.fullmatch(text):
             raise ValueError(text)
         moment = datetime.fromisoformat(text)
-    except ValueError as error:
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        moment = moment.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise ValueError(f"expected a {_EXPECTED['date']}, got {text!r:.60}") from error
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return moment.timestamp() * 1000.0
+    return float((moment - _EPOCH) // timedelta(milliseconds=1))
+
+
+def date_text(milliseconds: float) -> str:
+    """A normalised date as engines write it: 2024-05-31T00:00:00.000Z."""
+    moment = _EPOCH + timedelta(milliseconds=milliseconds)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def as_values(value: Any) -> list[Any]:
@@ -91,6 +103,14 @@ def lookup(source: Mapping[str, Any], field: str) -> Any:
     return lookup(inner, rest) if isinstance(inner, Mapping) else None
 
 
+def objects(source: Mapping[str, Any], path: str) -> list[Mapping[str, Any]]:
+    """The objects under a nested path: one object, a list of them, or none. Raises ValueError for anything else."""
+    found = as_values(source.get(path))
+    if wrong := [value for value in found if not isinstance(value, Mapping)]:
+        raise ValueError(f"expected an object or a list of objects, got {wrong[0]!r:.60}")
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Schema:
     """The index contract: BM25 fields, filter fields, vector fields and where their vectors come from."""
@@ -101,9 +121,33 @@ class Schema:
     languages: tuple[str, ...]
     spaces: tuple[Space, ...]
     provenance: Mapping[str, Provenance]
+    nested: tuple[str, ...] = ()
+    suggest: tuple[str, ...] = ()
+
+    def space(self, name: str) -> Space | None:
+        return next((s for s in self.spaces if s.name == name), None)
+
+    def nested_path(self, name: str) -> str | None:
+        """The nested object that a field belongs to; None for a field of the item itself."""
+        head = name.partition(".")[0]
+        return head if head in self.nested else None
 
     def filter_field(self, name: str) -> FilterField | None:
         return next((f for f in self.filters if f.name == name), None)
+
+    def filter_values(self, source: Mapping[str, Any], field: FilterField) -> list[tuple[int, str | float | bool]]:
+        """An item's distinct normalised values of a filter field, each with the number of its nested object (0: none).
+
+        Raises ValueError for a value of another type.
+        """
+        path = self.nested_path(field.name)
+        holders = [source] if path is None else objects(source, path)
+        name = field.name if path is None else field.name.removeprefix(f"{path}.")
+        return [
+            (number, value)
+            for number, holder in enumerate(holders)
+            for value in dict.fromkeys(map(field.normalise, as_values(lookup(holder, name))))
+        ]
 
     def is_text(self, name: str) -> bool:
         return any(f.name == name for f in self.text)
@@ -137,9 +181,16 @@ def build_schema(lexical: LexicalSettings, encoders: Iterable[Encodes]) -> Schem
         if name.partition(".")[0] in RESERVED:
             raise SettingsError(f"lexical: the field name {name!r} is reserved")
     for field in filters:
+        short = field.name.partition(".")[2] if field.name.partition(".")[0] in lexical.nested else field.name
+        if taken := {field.name, short, *lexical.nested} & (OPERATORS | {SCORE}):
+            raise SettingsError(f"lexical.filters: {min(taken)!r} is a word of the query language, not a field's name")
         if field.type != "keyword" and any(t.name == field.name for t in text):
             raise SettingsError(f"lexical: {field.name!r} is searched as text, so its filter must be a keyword")
-    return Schema(text, filters, lexical.facets, lexical.languages, spaces, provenance)
+    for searched in text:
+        if searched.name.partition(".")[0] in lexical.nested:
+            raise SettingsError(f"lexical: {searched.name!r} is inside a nested object and cannot be searched as text")
+    suggest = lexical.suggest or tuple(f.name for f in text[:1])
+    return Schema(text, filters, lexical.facets, lexical.languages, spaces, provenance, lexical.nested, suggest)
 
 
 def _text_field(text: str) -> TextField:

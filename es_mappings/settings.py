@@ -31,17 +31,34 @@ class EngineSettings(_Section):
     shards: int = Field(1, ge=1, le=1024)
     replicas: int = Field(0, ge=0, le=10)
     timeout: float = Field(30.0, gt=0)
+    username: str | None = None
+    password: SecretStr | None = None
     api_key: SecretStr | None = None
-    """Only from the environment: a secret does not belong into a file that is committed."""
+    """Like the password only from the environment: a secret does not belong into a file that is committed."""
+
+    @model_validator(mode="after")
+    def _credentials(self) -> Self:
+        if self.password is not None and self.username is None:
+            raise ValueError("a password needs a username")
+        if self.password is not None and self.api_key is not None:
+            raise ValueError("give an api_key or a password, not both")
+        return self
 
 
 class LexicalSettings(_Section):
-    """`fields` are searched by BM25 ("name^boost"); `filters` are exact or ranged ("name" or "name:number")."""
+    """`fields` are searched by BM25 ("name^boost"); `filters` are exact or ranged ("name" or "name:number").
+
+    `nested` names fields that hold lists of objects whose own fields are filtered together ("variants", with
+    "variants.colour" among the filters). `suggest` names the fields that complete what a user types: the first of
+    `fields` unless it says more.
+    """
 
     fields: tuple[str, ...] = ("title",)
     languages: tuple[Literal["en", "zh"], ...] = ("en", "zh")
     filters: tuple[str, ...] = ()
     facets: tuple[str, ...] = ()
+    nested: tuple[str, ...] = ()
+    suggest: tuple[str, ...] = ()
 
     @field_validator("fields")
     @classmethod
@@ -66,6 +83,26 @@ class LexicalSettings(_Section):
         missing = set(self.facets) - {text.partition(":")[0] for text in self.filters}
         if missing:
             raise ValueError(f"facets {sorted(missing)} must be among the filters")
+        return self
+
+    @model_validator(mode="after")
+    def _nested_objects(self) -> Self:
+        filters = [text.partition(":")[0] for text in self.filters]
+        for path in self.nested:
+            if not FIELD_NAME.fullmatch(path) or "." in path:
+                raise ValueError(f"nested: {path!r} is not the name of a field")
+            if path in filters or not any(name.startswith(f"{path}.") for name in filters):
+                raise ValueError(f"nested: the filters must have fields of {path!r} ({path}.something), not itself")
+        inside = [name for name in self.facets if name.partition(".")[0] in self.nested]
+        if inside:
+            raise ValueError(f"facets {inside} are inside a nested object: only fields of the item are counted")
+        return self
+
+    @model_validator(mode="after")
+    def _suggests_text(self) -> Self:
+        missing = set(self.suggest) - {text.partition("^")[0] for text in self.fields}
+        if missing:
+            raise ValueError(f"suggest {sorted(missing)} must be among the fields")
         return self
 
 
@@ -177,8 +214,11 @@ def _refuse_secrets(path: Path | None) -> None:
         written = tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: {error}") from error
-    if "api_key" in written.get("engine", {}):
-        raise SettingsError(f"{path}: engine.api_key comes only from the environment ({PREFIX}ENGINE__API_KEY)")
+    for name in ("api_key", "password"):
+        if name in written.get("engine", {}):
+            raise SettingsError(
+                f"{path}: engine.{name} comes only from the environment ({PREFIX}ENGINE__{name.upper()})"
+            )
 
 
 def _absolute(settings: Settings, folder: Path) -> Settings:

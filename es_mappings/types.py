@@ -6,6 +6,7 @@ a plan on its way to an engine, and the page of hits on its way back.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -62,6 +63,38 @@ class EncodedItem:
     vectors: Mapping[str, Vector]
 
 
+# --- what an index knows of its vectors ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Centre:
+    """The means that are subtracted from the vectors of one space before they are made unit length again.
+
+    items: the mean of the items' vectors. queries: the mean of the queries' vectors by kind of term ("text", "image",
+    "entity"). Queries and items each lose their own mean: what all of them share says nothing about likeness.
+    """
+
+    items: Vector
+    queries: Mapping[str, Vector] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How probable relevance is at a cosine: 1 / (1 + exp(-(slope * cosine + offset))), a logistic map (Platt 1999).
+
+    slope is never negative, so that the map keeps the order of a modality's own hits. background: the mean of the map
+    over unrelated pairs. fingerprint: the provenance of the vectors it was fitted on; it is void for any other.
+    """
+
+    slope: float
+    offset: float
+    background: float
+    fingerprint: str
+
+    def __call__(self, cosine: float) -> float:
+        return 1.0 / (1.0 + math.exp(-min(max(self.slope * cosine + self.offset, -500.0), 500.0)))
+
+
 # --- queries -------------------------------------------------------------------------------------------------------
 
 
@@ -98,16 +131,34 @@ class EntityTerm(_Term):
     id: str
 
 
-Term = TextTerm | ImageTerm | ItemTerm | EntityTerm
+@dataclass(frozen=True, slots=True)
+class VectorTerm(_Term):
+    """A vector as the space's own encoder makes it for a query, of any length but zero."""
+
+    space: str
+    values: tuple[float, ...]
+
+
+Term = TextTerm | ImageTerm | ItemTerm | EntityTerm | VectorTerm
 
 
 @dataclass(frozen=True, slots=True)
 class QueryVector:
-    """One unit vector to compare with one space, and the weight of its cosine."""
+    """One unit vector to compare with one space; what its cosine counts for is `weight * calibration(cosine)`.
+
+    calibration: None leaves the cosine as it is (`raw`). background: what an item counts for that lacks the modality
+    where the plan's policy for missing ones is to penalize; None: nothing is known.
+    """
 
     space: Space
     vector: Vector
     weight: float = 1.0
+    calibration: Calibration | None = None
+    background: float | None = None
+
+    def value(self, cosine: float) -> float:
+        """The calibrated cosine, before its weight."""
+        return cosine if self.calibration is None else self.calibration(cosine)
 
 
 # --- filters -------------------------------------------------------------------------------------------------------
@@ -133,6 +184,36 @@ class Range:
 
 
 @dataclass(frozen=True, slots=True)
+class Exists:
+    """The field holds any value."""
+
+    field: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """One of the field's values (a keyword) begins with these characters."""
+
+    field: str
+    prefix: str
+
+
+@dataclass(frozen=True, slots=True)
+class Has:
+    """The item has a vector in at least one of these spaces: how `missing: require` restricts a search."""
+
+    spaces: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Nested:
+    """One single object of the list under `path` passes the clause; its fields have their full names (`path.field`)."""
+
+    path: str
+    clause: Filter
+
+
+@dataclass(frozen=True, slots=True)
 class AllOf:
     clauses: tuple[Filter, ...]
 
@@ -147,27 +228,88 @@ class Not:
     clause: Filter
 
 
-Filter = OneOf | Range | AllOf | AnyOf | Not
+Filter = OneOf | Range | Exists | Prefix | Has | Nested | AllOf | AnyOf | Not
+
+
+@dataclass(frozen=True, slots=True)
+class Facet:
+    """What to count: the values of a field, or how many items have one within each [from, to) of `ranges`.
+
+    The counts ignore what the filter itself demands of this field at its top level, so that a shopper who chose
+    "red" still sees how many blue ones there are.
+    """
+
+    field: str
+    ranges: tuple[tuple[float | None, float | None], ...] = ()
+
+
+FACET_SIZE = 50
+"""How many values a facet counts at most: the most frequent ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """An order by a filter field, or by the score (`field` is SCORE). Items without the field come last.
+
+    Of several values the smallest counts when ascending, the largest when descending.
+    """
+
+    field: str
+    descending: bool = False
+
+
+SCORE = "_score"
 
 
 # --- plan and answer -----------------------------------------------------------------------------------------------
 
-FusionMethod = Literal["max", "hybrid", "lexical"]
+FusionMethod = Literal["max", "hybrid", "rrf", "lexical"]
+Missing = Literal["ignore", "penalize", "require"]
 
 
 @dataclass(frozen=True, slots=True)
 class Fusion:
-    """How modality scores and the lexical score become one score.
+    """How modality scores and the lexical score become one score; v is the calibrated cosine, w a weight.
 
-    max:      s = max over modalities of w * cos
+    max:      s = max over modalities of w * v
     hybrid:   s = that max (0 where the item has none of the modalities) + lexical_weight * b / (b + saturation),
               b being the engine's BM25 score
+    rrf:      s = sum over modalities and BM25 of w / (RRF_K + rank), over ranks up to RRF_WINDOW (Cormack et al. 2009)
     lexical:  s = b
+
+    missing: what an item gets from a queried modality that it lacks (a modality counts as lacking when the item has
+    none of its queried spaces): nothing (`ignore`), the largest background of those spaces times the weight
+    (`penalize`; for max and hybrid; an item without any queried modality is still no hit of max), or it is no hit at
+    all (`require`, which the planner makes a part of the filter: see `Has`).
     """
 
     method: FusionMethod = "hybrid"
     lexical_weight: float = 0.3
     saturation: float = 8.0
+    missing: Missing = "ignore"
+
+
+RRF_K = 60
+RRF_WINDOW = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Ann:
+    """Approximate search: the `k` nearest items of each space out of `candidates` visited ones, per shard."""
+
+    k: int
+    candidates: int
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """A place in a walk through all hits of one plan over a frozen view of the index.
+
+    snapshot: the engine's name of that view; None begins the walk. after: the sort values of the last hit so far.
+    """
+
+    snapshot: str | None = None
+    after: tuple[Any, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,12 +323,19 @@ class Plan:
     filter: Filter | None = None
     exclude: tuple[str, ...] = ()
     """Ids that must not come back: the items the query is made of."""
-    facets: tuple[str, ...] = ()
+    facets: tuple[Facet, ...] = ()
+    sort: tuple[Sort, ...] = ()
+    """Empty: by score, best first. Ties are broken by id."""
     size: int = 10
     offset: int = 0
     fields: tuple[str, ...] | None = None
     """Source fields to return; None: all of them."""
     highlight: bool = False
+    count: int | None = None
+    """How far to count the total: None exactly, else up to this bound; 0 not at all."""
+    ann: Ann | None = None
+    """None: score every document that the filter leaves."""
+    walk: Walk | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +344,7 @@ class Hit:
 
     cosines: the exact cosine of every queried space that the item has; absent spaces are missing from it.
     lexical: the engine's BM25 score; None when the words do not match or none were asked.
+    ranks: under `rrf` the item's rank, from 1, in each list (modality or "lexical") that has it within the window.
     """
 
     id: str
@@ -203,16 +353,43 @@ class Hit:
     lexical: float | None
     source: Mapping[str, Any]
     highlight: Mapping[str, list[str]] = field(default_factory=dict)
+    ranks: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """How many items the filter leaves (under `lexical`: and match); exact, or at least `value`."""
+
+    value: int
+    exact: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """One count of a facet: of a value, or of the range [start, end)."""
+
+    count: int
+    value: str | float | None = None
+    start: float | None = None
+    end: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of hits, best first. `total` counts every item that the plan scores, not this page."""
+    """One page of hits, best first.
+
+    total, facets: of the items that the filter leaves (under `lexical`: and match), never of candidates. facets: one
+    tuple per `Plan.facets`, in their order. scored: how many items were scored exactly. partial: why the answer is not
+    whole (a timeout, failed shards); None when it is. next: where the walk goes on; None at its end or without one.
+    """
 
     hits: tuple[Hit, ...]
-    total: int
-    facets: Mapping[str, Mapping[str, int]]
+    total: Total | None
+    facets: tuple[tuple[Bucket, ...], ...]
     engine_ms: float
+    scored: int
+    partial: str | None = None
+    next: Walk | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,3 +399,11 @@ class StoredItem:
     id: str
     source: Mapping[str, Any]
     vectors: Mapping[str, Vector]
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A title that begins as the user typed, or has a word that does, and how many of the looked-at items bear it."""
+
+    text: str
+    count: int

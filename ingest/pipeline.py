@@ -14,11 +14,13 @@ from typing import Any, Self
 import orjson
 
 from encoders.contract import Encoder
+from encoders.parts.centring import centred
 from es_mappings.errors import BadInput
 from es_mappings.provenance import Receipt
 from es_mappings.schema import Schema, lookup
 from es_mappings.settings import ModalitySettings
-from es_mappings.types import EncodedItem, Item, Vector
+from es_mappings.types import Centre, EncodedItem, Item, Vector
+from ingest.centres import SAMPLE, sample_centres
 from ingest.records import Rejected, validate
 from ingest.sinks import Sink
 
@@ -71,29 +73,84 @@ def ingest(
     dead_letters: Path,
     on_progress: Callable[[int], object] = lambda _: None,
 ) -> Summary:
-    """Encode the records and write them, batch by batch.
+    """Encode the records, centre their vectors and write them, batch by batch.
+
+    A new index takes its centres from the first items, which wait until then; an index that exists keeps its own.
+    Without a single item no index is made.
 
     base: the folder that the records' relative paths start from. source: a digest of the source, kept in the receipt.
-    on_progress: told after each batch how many records it held.
+    on_progress: told after each batch has been encoded how many records it held.
     Raises EngineError and EncoderError, which stop the run; a bad record never does.
     """
     summary = Summary()
-    sink.prepare()
+    manifest = sink.manifest()
     with DeadLetters(dead_letters) as letters:
-        for batch in _batches(records):
-            items, rejected = _split(batch, schema)
-            encoded, lost = _encode(items, base, modalities, encoders, summary)
+        batches = _encoded_batches(records, base, schema, modalities, encoders, summary, on_progress)
+        if manifest is None:
+            first = _first(batches, SAMPLE)
+            sample = [encoded for batch in first for encoded in batch.items]
+            centres = sample_centres(sample, schema, encoders)
+            batches = itertools.chain(first, batches)
+            if not sample:
+                _bury(letters, itertools.chain.from_iterable(batch.rejected for batch in batches), summary)
+                return summary
+        else:
+            centres = dict(manifest.centres)
+        sink.prepare(centres)
+        for batch in batches:
+            kept, lost = _centred(batch.items, schema, centres)
             started = time.perf_counter()
-            refused = sink.write(encoded)
+            refused = sink.write(kept)
             summary.seconds["write"] += time.perf_counter() - started
-            for letter in (*rejected, *lost, *refused):
-                letters.add(letter)
-                summary.lost[letter.lost] += 1
-            summary.read += len(batch)
-            summary.written += len(encoded) - len(refused)
-            on_progress(len(batch))
+            _bury(letters, (*batch.rejected, *lost, *refused), summary)
+            summary.vectors.update(space for encoded in kept for space in encoded.vectors)
+            summary.written += len(kept) - len(refused)
     sink.finish(Receipt(summary.written, source))
     return summary
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Encoded items, not yet centred, and what was rejected on the way there."""
+
+    items: Sequence[EncodedItem]
+    rejected: Sequence[Rejected]
+
+
+def _encoded_batches(
+    records: Iterable[Item | Rejected],
+    base: Path,
+    schema: Schema,
+    modalities: Mapping[str, ModalitySettings],
+    encoders: Mapping[str, Encoder],
+    summary: Summary,
+    on_progress: Callable[[int], object],
+) -> Iterator[_Batch]:
+    for batch in _batches(records):
+        items, rejected = _split(batch, schema)
+        started = time.perf_counter()
+        encoded, lost = _encode(items, base, modalities, encoders)
+        summary.seconds["encode"] += time.perf_counter() - started
+        summary.read += len(batch)
+        on_progress(len(batch))
+        yield _Batch(encoded, (*rejected, *lost))
+
+
+def _first(batches: Iterator[_Batch], size: int) -> list[_Batch]:
+    """As many batches as hold `size` items, or all."""
+    first: list[_Batch] = []
+    while sum(len(batch.items) for batch in first) < size:
+        batch = next(batches, None)
+        if batch is None:
+            break
+        first.append(batch)
+    return first
+
+
+def _bury(letters: DeadLetters, rejected: Iterable[Rejected], summary: Summary) -> None:
+    for letter in rejected:
+        letters.add(letter)
+        summary.lost[letter.lost] += 1
 
 
 def _batches(records: Iterable[Item | Rejected]) -> Iterator[list[Item | Rejected]]:
@@ -114,15 +171,10 @@ def _split(batch: Sequence[Item | Rejected], schema: Schema) -> tuple[list[Item]
 
 
 def _encode(
-    items: Sequence[Item],
-    base: Path,
-    modalities: Mapping[str, ModalitySettings],
-    encoders: Mapping[str, Encoder],
-    summary: Summary,
+    items: Sequence[Item], base: Path, modalities: Mapping[str, ModalitySettings], encoders: Mapping[str, Encoder]
 ) -> tuple[list[EncodedItem], list[Rejected]]:
     vectors: list[dict[str, Vector]] = [{} for _ in items]
     lost = []
-    started = time.perf_counter()
     for modality, encoder in encoders.items():
         values = [_values(item, modalities[modality].source) for item in items]
         encoded = encoder.encode_items(values, base)
@@ -130,10 +182,27 @@ def _encode(
             for position, vector in enumerate(column):
                 if vector is not None:
                     vectors[position][space] = vector
-                    summary.vectors[space] += 1
         lost += [_lost(items[position], modality, error) for position, error in encoded.errors.items()]
-    summary.seconds["encode"] += time.perf_counter() - started
     return [EncodedItem(item, found) for item, found in zip(items, vectors, strict=True)], lost
+
+
+def _centred(
+    items: Sequence[EncodedItem], schema: Schema, centres: Mapping[str, Centre]
+) -> tuple[list[EncodedItem], list[Rejected]]:
+    """The items with centred vectors; one that has a vector just like the mean loses that modality."""
+    modality = {space.name: space.modality for space in schema.spaces}
+    kept, lost = [], []
+    for encoded in items:
+        vectors: dict[str, Vector] = {}
+        problems: dict[str, BadInput] = {}
+        for space, vector in encoded.vectors.items():
+            try:
+                vectors[space] = centred(vector, centres[space].items) if space in centres else vector
+            except BadInput as error:
+                problems[modality[space]] = error
+        lost += [_lost(encoded.item, name, error) for name, error in problems.items()]
+        kept.append(EncodedItem(encoded.item, {s: v for s, v in vectors.items() if modality[s] not in problems}))
+    return kept, lost
 
 
 def _values(item: Item, fields: Sequence[str]) -> list[Any]:

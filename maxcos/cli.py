@@ -96,6 +96,44 @@ def graph_train(triples: Path, names: Path | None, output: Path, seed: int, as_j
 
 @main.command()
 @CONFIG
+@click.option("--queries", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="JSON lines: id, query.")
+@click.option(
+    "--qrels", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="TREC: query, 0, item, grade."
+)
+@click.option(
+    "--held-out", multiple=True, metavar="FIELD", help="Whose values to ask. Default: names no encoder reads."
+)
+@click.option("--sample", default=1000, show_default=True, type=click.IntRange(10, 10_000), help="Items to ask about.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
+@AS_JSON
+def calibrate(
+    config: Path,
+    queries: Path | None,
+    qrels: Path | None,
+    held_out: tuple[str, ...],
+    sample: int,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Fit how probable relevance is at a cosine, for each vector field of the index, and write it into the index.
+
+    Without --queries and --qrels the items are asked for by what they hold themselves: a title in another language,
+    half of the title's words, a part of the picture.
+    """
+    from es_mappings.settings import load_settings
+    from maxcos.calibration.run import calibrate, print_report
+
+    if (queries is None) != (qrels is None):
+        raise click.UsageError("--queries and --qrels belong together")
+    if queries is not None and held_out:
+        raise click.UsageError("--held-out makes queries of items, --queries brings its own: give one of them")
+    judged = (queries, qrels) if queries is not None and qrels is not None else None
+    report = calibrate(load_settings(config), judged=judged, held_out=held_out, sample=sample, seed=seed)
+    print_report(report, as_json)
+
+
+@main.command()
+@CONFIG
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
 def serve(config: Path, host: str, port: int) -> None:
@@ -111,7 +149,12 @@ def serve(config: Path, host: str, port: int) -> None:
 @click.option("--image", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="A picture to look for.")
 @click.option("--item", help="An item to find others like.")
 @click.option("--entity", help="A node of the knowledge graph.")
-@click.option("--fusion", type=click.Choice(["hybrid", "max", "lexical"]), default="hybrid", show_default=True)
+@click.option("--fusion", type=click.Choice(["hybrid", "max", "rrf", "lexical"]), default="hybrid", show_default=True)
+@click.option("--calibration", type=click.Choice(["fitted", "raw"]), help="Default: fitted where the index has maps.")
+@click.option("--plan", type=click.Choice(["auto", "exact", "ann"]), default="auto", show_default=True)
+@click.option(
+    "--filter", "clause", metavar="JSON", help="""Such as '{"category": "Office"}'; docs/query.md has it all."""
+)
 @click.option("--size", default=10, show_default=True, type=click.IntRange(1, 200))
 @AS_JSON
 def search(
@@ -121,6 +164,9 @@ def search(
     item: str | None,
     entity: str | None,
     fusion: str,
+    calibration: str | None,
+    plan: str,
+    clause: str | None,
     size: int,
     as_json: bool,
 ) -> None:
@@ -134,23 +180,113 @@ def search(
         raise click.UsageError("say what to look for: WORDS, --image, --item or --entity")
     settings = load_settings(config)
     service = SearchService.from_settings(settings)
-    body = {"query": terms, "size": size, "fusion": {"method": fusion}}
+    body = {
+        "query": terms,
+        "size": size,
+        "fusion": {"method": fusion, "calibration": calibration},
+        "plan": plan,
+        "filter": _json_option("--filter", clause) if clause else None,
+    }
     answer = service.search(body, image.read_bytes() if image else None)
     click.echo(json.dumps(answer, ensure_ascii=False) if as_json else _table(answer, settings.page.title))
 
 
+@main.command()
+@CONFIG
+@AS_JSON
+def doctor(config: Path, as_json: bool) -> None:
+    """Look at the engine, the index and the settings, and say what is wrong and what to do about it.
+
+    The exit code is 1 when a check failed; warnings leave it at 0.
+    """
+    from dataclasses import asdict
+
+    from es_mappings.settings import load_settings
+    from maxcos.doctor import examine
+
+    marks = {"ok": "ok      ", "warning": "warning ", "failed": "FAILED  "}
+    findings = []
+    for finding in examine(load_settings(config)):
+        findings.append(finding)
+        if not as_json:
+            click.echo(f"{marks[finding.status]}{finding.check}: {finding.detail}")
+            if finding.remedy:
+                click.echo(f"        -> {finding.remedy}")
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False))
+    if any(finding.status == "failed" for finding in findings):
+        sys.exit(1)
+
+
+@main.group()
+def bench() -> None:
+    """Measure an engine on synthetic data."""
+
+
+@bench.command("query")
+@click.option("--engine", required=True, metavar="URL", help="embedded:PATH or http(s)://HOST:PORT.")
+@click.option("--documents", multiple=True, type=click.IntRange(1000), default=(50_000, 200_000), show_default=True)
+@click.option("--shards", multiple=True, type=click.IntRange(1, 64), default=(1, 4), show_default=True)
+@click.option("--dims", type=click.IntRange(8, 4096), default=384, show_default=True)
+@click.option("--queries", type=click.IntRange(1), default=50, show_default=True)
+@click.option("--keep", is_flag=True, help="Leave the indices maxcos-bench-* for the next run.")
+@click.option(
+    "--output", type=click.Path(path_type=Path, dir_okay=False), help="Also write the figures there, as JSON."
+)
+def bench_query(
+    engine: str,
+    documents: tuple[int, ...],
+    shards: tuple[int, ...],
+    dims: int,
+    queries: int,
+    keep: bool,
+    output: Path | None,
+) -> None:
+    """Exact and approximate search against numpy and against the bare client, for each size and number of shards.
+
+    Prints JSON: milliseconds at the client and in the engine, their ratios, and the recall of approximate search.
+    """
+    from es_mappings.cluster import is_embedded
+    from es_mappings.settings import EngineSettings
+    from maxcos.bench.query import run
+
+    parts = (1,) if is_embedded(EngineSettings(url=engine)) else shards
+    found = [
+        run(engine, size, part, dims=dims, queries=queries, keep=keep, say=lambda text: click.echo(text, err=True))
+        for size in documents
+        for part in parts
+    ]
+    text = json.dumps(found, indent=2)
+    click.echo(text)
+    if output:
+        output.write_text(text + "\n", "utf-8")
+
+
+def _json_option(name: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise click.BadOptionUsage(name, f"{name} is not JSON: {error}") from error
+
+
 def _table(answer: dict[str, Any], title: str) -> str:
-    lines = [f"{answer['total']['value']} items, {answer['took_ms']:.0f} ms"]
+    """One line on the whole, then one per hit: score, what decided it, title, id, what each modality gave."""
+    plan, total = answer["plan"], answer["total"]
+    of = "matching items" if total["of"] == "matching" else "items"
+    how = f"{plan['fusion']['method']} {plan['fusion']['calibration']} {plan['kind']}"
+    lines = [f"the best of {total['value']} {of}, {how}, {answer['took_ms']:.0f} ms"]
     for hit in answer["hits"]:
-        shares = "  ".join(
-            f"{name} {share.get('cosine', share['score' if name == 'lexical' else 'cosine']):.3f}"
-            for name, share in hit["contributions"].items()
-            if share is not None
-        )
+        shares = "  ".join(_share(name, s) for name, s in hit["contributions"].items() if s is not None)
         lines.append(
-            f"{hit['score']:.4f}  {hit['modality']:<8} {hit['source'].get(title, '')}  [{hit['id']}]  {shares}"
+            f"{hit['score']:.4f}  {hit['modality']:<10} {hit['source'].get(title, '')}  [{hit['id']}]  {shares}"
         )
     return "\n".join(lines)
+
+
+def _share(name: str, share: dict[str, Any]) -> str:
+    """A cosine or a keyword score, and under rrf the rank that it gave."""
+    number = f"{name} {share['score' if name == 'lexical' else 'cosine']:.3f}"
+    return f"{number} #{share['rank']}" if share.get("rank") else number
 
 
 def _serve(settings: Settings, host: str, port: int) -> None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
+from es_mappings.cluster import connect, is_embedded
 from es_mappings.embedded import store_file
 from es_mappings.errors import ProvenanceMismatch, SettingsError
-from es_mappings.probe import is_embedded
-from es_mappings.settings import Settings, load_settings
-from maxcos.build import ingest_file, is_built, print_summary, train_missing
-from maxcos.catalogue import demo_config, find_catalogue, write_catalogue
+from es_mappings.provenance import META_KEY
+from es_mappings.schema import VERSION
+from es_mappings.settings import EngineSettings, Settings, load_settings
+from maxcos.build import Built, examine, ingest_file, print_summary, train_missing
+from maxcos.calibration.run import calibrate, print_report
+from maxcos.catalogue import INDEX, demo_config, find_catalogue, write_catalogue
 
 EMBEDDED = "embedded:./store"
 
@@ -25,9 +29,9 @@ def cache_folder() -> Path:
 
 
 def build(folder: Path, engine: str | None, say: Callable[[str], object]) -> Settings:
-    """Write the catalogue and its settings into `folder`, and ingest it unless the index already holds it.
+    """Write the catalogue and its settings into `folder`, ingest it unless the index already holds it, calibrate it.
 
-    Raises SettingsError when the weights or the catalogue are not to be had, and what ingestion raises.
+    Raises SettingsError when the weights or the catalogue are not to be had, and what ingestion and calibration raise.
     """
     models = cache_folder() / "models"
     if not models.is_dir():
@@ -37,24 +41,41 @@ def build(folder: Path, engine: str | None, say: Callable[[str], object]) -> Set
     config.write_text(demo_config(engine_url=engine or EMBEDDED, models=models), "utf-8")
     settings = load_settings(config)
     train_missing(settings, files.triples, files.names)
-    if not _is_built(files.items, settings):
+    found = _examine(files.items, settings, say)
+    if not found.whole:
         say(f"building the index {settings.engine.index!r} on {settings.engine.url}")
         print_summary(ingest_file(files.items, settings), files.items, as_json=False)
+    if not (found.whole and found.calibrated):
+        say("calibrating it: how probable is relevance at which cosine?")
+        print_report(calibrate(settings), as_json=False)
     return settings
 
 
-def _is_built(items: Path, settings: Settings) -> bool:
-    """Whether the index is there and whole. A store that an older maxcos made in the demo's own folder is thrown away.
+def _examine(items: Path, settings: Settings, say: Callable[[str], object]) -> Built:
+    """What there is of the demo's index, after one that another maxcos made has been thrown away.
 
-    Raises ProvenanceMismatch for such an index on a cluster: it is not ours to delete.
+    Raises ProvenanceMismatch where the index is not surely the demo's own.
     """
     try:
-        return is_built(items, settings)
+        return examine(items, settings)
     except ProvenanceMismatch as error:
-        engine = settings.engine
-        if not is_embedded(engine):
-            raise ProvenanceMismatch(
-                f"{error}. An old demo can go: curl -X DELETE {engine.url}/{engine.index}"
-            ) from error
-        store_file(engine.url, engine.index).unlink()
-        return False
+        if settings.engine.index != INDEX or not _thrown_away(settings.engine):
+            raise
+        say(f"throwing the demo's old index away: {error}")
+        return Built(whole=False, calibrated=False)
+
+
+def _thrown_away(engine: EngineSettings) -> bool:
+    """Delete the demo's index. In a cluster only if an older maxcos made it: others may use a newer one."""
+    if is_embedded(engine):
+        file = store_file(engine.url, engine.index)
+        for path in (file, *(file.with_name(f"{file.name}{suffix}") for suffix in ("-wal", "-shm"))):
+            path.unlink(missing_ok=True)
+        return True
+    with closing(connect(engine)) as cluster:
+        (found,) = cluster.request("GET", f"/{engine.index}/_mapping").values()
+        made = found["mappings"].get("_meta", {}).get(META_KEY)
+        old = made is not None and made.get("schema", VERSION) < VERSION
+        if old:
+            cluster.request("DELETE", f"/{engine.index}")
+        return old

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -45,14 +47,13 @@ def create_app(settings: Settings, service: SearchService | None = None) -> Flas
 def _add_search(app: Flask, search: SearchService) -> None:
     @app.get("/v1/search")
     def search_by_words() -> Response:
-        unknown = sorted(set(request.args) - {"q", "size", "from"})
-        if unknown:
-            raise InvalidRequest(
-                *(FieldProblem(name, "unknown parameter; GET takes q, size, from") for name in unknown)
-            )
-        body: dict[str, Any] = {"query": request.args.get("q", "")}
-        body |= {name: _number(name) for name in ("size", "from") if name in request.args}
-        return jsonify(search.search(body))
+        given = _parameters("q", "size", "from", "fusion", "after")
+        body: dict[str, Any] = {"query": given.get("q", "")}
+        body |= {name: _number(name) for name in ("size", "from") if name in given}
+        body |= {"after": given["after"]} if "after" in given else {}
+        body |= {"fusion": {"method": given["fusion"]}} if "fusion" in given else {}
+        with _named_as({"fusion.method": "fusion"}):
+            return jsonify(search.search(body))
 
     @app.post("/v1/search")
     def search_by_body() -> Response:
@@ -61,6 +62,32 @@ def _add_search(app: Flask, search: SearchService) -> None:
         if request.mimetype != "application/json":
             raise InvalidRequest.at("Content-Type", "must be application/json or multipart/form-data")
         return jsonify(search.search(_json(request.get_data(), "body")))
+
+    @app.get("/v1/suggest")
+    def suggest() -> Response:
+        given = _parameters("q", "size")
+        size = {"size": _number("size")} if "size" in given else {}
+        return jsonify(search.suggest(given.get("q", ""), **size))
+
+
+def _parameters(*known: str) -> dict[str, str]:
+    """The parameters of the address, each once. Raises InvalidRequest for unknown ones."""
+    given = request.args.to_dict(flat=False)
+    problems = [FieldProblem(name, f"unknown parameter; there are {', '.join(known)}") for name in {*given} - {*known}]
+    problems += [FieldProblem(name, "stands there twice") for name in known if len(given.get(name, ())) > 1]
+    if problems:
+        raise InvalidRequest(*sorted(problems, key=lambda problem: problem.field))
+    return {name: values[0] for name, values in given.items()}
+
+
+@contextmanager
+def _named_as(parameters: Mapping[str, str]) -> Iterator[None]:
+    """Refusals speak of the address's parameters instead of the members of a body."""
+    try:
+        yield
+    except InvalidRequest as error:
+        problems = (FieldProblem(parameters.get(p.field, p.field), p.message) for p in error.problems)
+        raise InvalidRequest(*problems) from error
 
 
 def _number(name: str) -> int:
@@ -96,6 +123,17 @@ def _add_items(app: Flask, search: SearchService, page: PageSettings) -> None:
             raise ItemNotFound(f"the item {identifier!r} has no picture")
         return send_from_directory(page.media, path, max_age=3600)
 
+    @app.get("/v1/items/<path:identifier>/similar")
+    def similar(identifier: str) -> Response:
+        given = _parameters("size", "from", "modalities")
+        wishes: dict[str, Any] = {
+            argument: _number(name) for name, argument in (("size", "size"), ("from", "offset")) if name in given
+        }
+        if "modalities" in given:
+            wishes["modalities"] = given["modalities"].split(",")
+        with _named_as({"query[0].modalities": "modalities", "query[0].item": "id"}):
+            return jsonify(search.similar(identifier, **wishes))
+
     @app.get("/v1/items/<path:identifier>")
     def item(identifier: str) -> Response:
         return jsonify(search.item(identifier))
@@ -127,6 +165,7 @@ def _add_page(app: Flask, search: SearchService, settings: Settings) -> None:
             fields={"title": settings.page.title, "image": settings.page.image},
             modalities=list(search.schema.modalities),
             facets=list(search.schema.facets),
+            filters={field.name: field.type for field in search.schema.filters},
             languages=list(search.schema.languages),
             image_url="/v1/items/{id}/image",
         )

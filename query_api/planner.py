@@ -1,17 +1,41 @@
-"""Request -> plan: each term becomes vectors, the vectors of one space become one."""
+"""Request -> plan: each term becomes vectors, the vectors of one space become one, and the way to score is chosen."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
+from encoders.parts.centring import centred
 
 from encoders.contract import Encoder
 from es_mappings.errors import BadInput, EncoderError, InvalidRequest, ItemNotFound, NothingToSearch
+from es_mappings.provenance import Manifest
 from es_mappings.schema import Schema
-from es_mappings.types import Fusion, ItemTerm, Plan, QueryVector, StoredItem, Term, TextTerm, Vector
+from es_mappings.types import (
+    AllOf,
+    Centre,
+    EntityTerm,
+    Filter,
+    Fusion,
+    Has,
+    ImageTerm,
+    ItemTerm,
+    Plan,
+    QueryVector,
+    StoredItem,
+    Term,
+    TextTerm,
+    Vector,
+    VectorTerm,
+)
+from query_api.candidates import choose
 from query_api.request import SearchRequest
+from query_api.searchers import Searcher
+
+KINDS: dict[type, str] = {TextTerm: "text", ImageTerm: "image", EntityTerm: "entity"}
+"""Under which name `Centre.queries` knows the queries of a term."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +43,10 @@ class Planned:
     """A plan, why it is executed the way it is, and which modalities had to be left out."""
 
     plan: Plan
-    kind: str
+    kind: Literal["exact", "ann"]
     reason: str
     degraded: tuple[str, ...]
+    calibration: Literal["fitted", "raw"]
 
 
 def make_plan(
@@ -29,86 +54,171 @@ def make_plan(
     schema: Schema,
     encoders: Mapping[str, Encoder],
     weights: Mapping[str, float],
-    stored: Callable[[str], StoredItem],
+    searcher: Searcher,
 ) -> Planned:
     """Encode the request's terms and lay down what an engine has to compute.
 
-    weights: the modalities' weights where the request gives none. stored: fetches an item, for item terms.
-    Raises InvalidRequest for a term that cannot be encoded, EncoderError when every encoder failed, NothingToSearch
-    when no term reaches a modality or a word.
+    weights: the modalities' weights where the request gives none.
+    Raises InvalidRequest for a term that cannot be encoded or a calibration that the index lacks, EncoderError when
+    every encoder failed, NothingToSearch when no term reaches a modality or a word, and what the searcher raises.
     """
     weights = {**weights, **request.weights}
-    fusion = Fusion(request.method, weights.get("lexical", Fusion().lexical_weight))
-    asked = {} if fusion.method == "lexical" else {m: e for m, e in encoders.items() if weights.get(m, 1.0) > 0}
-    sums, degraded = _combined(request.terms, asked, schema, stored)
+    state = searcher.state()
+    asked = {} if request.method == "lexical" else {m: e for m, e in encoders.items() if weights.get(m, 1.0) > 0}
+    directions, degraded = combine(request.terms, asked, schema, state.manifest.centres, searcher.item)
     vectors = tuple(
-        QueryVector(space, _unit(sums[space.name]), weights.get(space.modality, 1.0))
+        QueryVector(space, directions[space.name], weights.get(space.modality, 1.0))
         for space in schema.spaces
-        if space.name in sums
+        if space.name in directions
     )
-    words = " ".join(t.text for t in request.terms if isinstance(t, TextTerm) and t.weight > 0) or None
-    if fusion.method == "max" or (fusion.lexical_weight == 0 and fusion.method == "hybrid"):
-        words = None
+    fusion = _fusion(request, weights)
+    words = _words(request.terms, fusion, schema)
     if not vectors and words is None:
         if degraded:
             raise EncoderError(f"no encoder is able to answer: {', '.join(degraded)} failed")
         raise NothingToSearch("no term of the query reaches a modality of this index")
+    vectors, calibration = _calibrated(vectors, request, schema, state.manifest)
     plan = Plan(
         vectors=vectors,
         words=words,
         fusion=fusion,
-        filter=request.filter,
+        filter=_required(request.filter, vectors) if fusion.missing == "require" else request.filter,
         exclude=tuple(t.id for t in request.terms if isinstance(t, ItemTerm)),
         facets=request.facets,
+        sort=request.sort,
         size=request.size,
         offset=request.offset,
         fields=request.fields,
         highlight=request.highlight,
+        count=request.count,
+        walk=request.walk,
     )
-    return Planned(plan, "exact", "every document that the filter leaves is scored", degraded)
+    choice = choose(plan, request.plan, state.documents, state.approximate, searcher.count)
+    kind: Literal["exact", "ann"] = "ann" if choice.ann else "exact"
+    return Planned(replace(plan, ann=choice.ann), kind, choice.reason, degraded, calibration)
 
 
-def _combined(
-    terms: tuple[Term, ...],
+def combine(
+    terms: Iterable[Term],
     encoders: Mapping[str, Encoder],
     schema: Schema,
+    centres: Mapping[str, Centre],
     stored: Callable[[str], StoredItem],
 ) -> tuple[dict[str, Vector], tuple[str, ...]]:
-    """Per space the weighted sum of the terms' unit vectors, and the modalities whose encoder failed."""
+    """Per space the direction of the weighted sum of the terms' unit vectors, and the modalities whose encoder failed.
+
+    Raises InvalidRequest for a term that cannot be encoded, and where terms cancel each other out.
+    """
     sums: dict[str, Vector] = {}
     degraded: dict[str, None] = {}
     for position, term in enumerate(terms):
         speaks_to = [m for m in encoders if term.modalities is None or m in term.modalities]
-        if isinstance(term, ItemTerm):
-            found = _stored_vectors(term, position, speaks_to, schema, stored)
-        else:
-            found = {}
-            for modality in speaks_to:
-                try:
-                    found |= encoders[modality].encode_query(term)
-                except BadInput as error:
-                    raise InvalidRequest.at(f"query[{position}]", str(error)) from error
-                except EncoderError:
-                    degraded[modality] = None
+        try:
+            if isinstance(term, ItemTerm):
+                found = _stored_vectors(term, speaks_to, schema, stored)
+            elif isinstance(term, VectorTerm):
+                found = _given_vector(term, speaks_to, schema, centres)
+            else:
+                found, failed = _encoded(term, {m: encoders[m] for m in speaks_to}, centres)
+                degraded |= dict.fromkeys(failed)
+        except ItemNotFound as error:
+            raise InvalidRequest.at(f"query[{position}].item", str(error)) from error
+        except BadInput as error:
+            raise InvalidRequest.at(f"query[{position}]", str(error)) from error
         for space, vector in found.items():
             sums[space] = sums.get(space, np.float32(0)) + np.float32(term.weight) * vector
-    return sums, tuple(degraded)
+    return {space: _direction(total) for space, total in sums.items()}, tuple(degraded)
+
+
+def _encoded(
+    term: Term, encoders: Mapping[str, Encoder], centres: Mapping[str, Centre]
+) -> tuple[dict[str, Vector], list[str]]:
+    found: dict[str, Vector] = {}
+    failed = []
+    for modality, encoder in encoders.items():
+        try:
+            vectors = encoder.encode_query(term)
+        except EncoderError:
+            failed.append(modality)
+            continue
+        found |= {space: _centred(vector, centres.get(space), KINDS[type(term)]) for space, vector in vectors.items()}
+    return found, failed
 
 
 def _stored_vectors(
-    term: ItemTerm, position: int, modalities: list[str], schema: Schema, stored: Callable[[str], StoredItem]
+    term: ItemTerm, modalities: list[str], schema: Schema, stored: Callable[[str], StoredItem]
 ) -> dict[str, Vector]:
     """The item's own vectors. A modality with several spaces answers with its first: the one of its items' features."""
-    try:
-        item = stored(term.id)
-    except ItemNotFound as error:
-        raise InvalidRequest.at(f"query[{position}].item", str(error)) from error
+    item = stored(term.id)
     first = {space.modality: space.name for space in reversed(schema.spaces)}
     return {name: item.vectors[name] for m, name in first.items() if m in modalities and name in item.vectors}
 
 
-def _unit(vector: Vector) -> Vector:
+def _given_vector(
+    term: VectorTerm, modalities: list[str], schema: Schema, centres: Mapping[str, Centre]
+) -> dict[str, Vector]:
+    """The client's own vector, treated as the space's queries are."""
+    space = schema.space(term.space)
+    if space is None or space.modality not in modalities:
+        return {}
+    vector = _direction(np.asarray(term.values, dtype=np.float32))
+    centre = centres.get(term.space)
+    return {term.space: _centred(vector, centre, next(iter(centre.queries), "") if centre else "")}
+
+
+def _centred(vector: Vector, centre: Centre | None, kind: str) -> Vector:
+    return vector if centre is None else centred(vector, centre.queries.get(kind, centre.items))
+
+
+def _direction(vector: Vector) -> Vector:
     norm = float(np.linalg.norm(vector))
     if norm < 1e-6:
         raise InvalidRequest.at("query", "the terms cancel each other out: nothing is left to look for")
     return np.ascontiguousarray(vector / np.float32(norm), dtype=np.float32)
+
+
+def _fusion(request: SearchRequest, weights: Mapping[str, float]) -> Fusion:
+    """Beside ranks BM25 counts like a modality; beside cosines it is the smaller part."""
+    default = 1.0 if request.method == "rrf" else Fusion().lexical_weight
+    return Fusion(request.method, weights.get("lexical", default), missing=request.missing)
+
+
+def _words(terms: Iterable[Term], fusion: Fusion, schema: Schema) -> str | None:
+    unheard = fusion.method in {"hybrid", "rrf"} and fusion.lexical_weight == 0
+    if fusion.method == "max" or unheard or not schema.text:
+        return None
+    return " ".join(term.text for term in terms if isinstance(term, TextTerm) and term.weight > 0) or None
+
+
+def _calibrated(
+    vectors: tuple[QueryVector, ...], request: SearchRequest, schema: Schema, manifest: Manifest
+) -> tuple[tuple[QueryVector, ...], Literal["fitted", "raw"]]:
+    """The vectors with their maps. Without a wish, maps are used if all of the queried spaces have one: a probability
+    and a cosine must not compete.
+    """
+    penalize = request.missing == "penalize"
+    if penalize and request.calibration == "raw":
+        raise InvalidRequest.at("fusion.missing", "raw cosines have no background to penalize with")
+    fitted = manifest.valid_calibration(schema)
+    lacking = [v.space.name for v in vectors if v.space.name not in fitted]
+    if lacking and (request.calibration == "fitted" or penalize):
+        raise InvalidRequest.at(
+            "fusion.calibration" if request.calibration == "fitted" else "fusion.missing",
+            f"nothing was fitted for {', '.join(lacking)}, or for other encoders: run maxcos calibrate",
+        )
+    if request.calibration == "raw" or lacking or not vectors:
+        return vectors, "raw"
+    maps = {v.space.name: fitted[v.space.name] for v in vectors}
+    return tuple(
+        replace(v, calibration=maps[v.space.name], background=maps[v.space.name].background if penalize else None)
+        for v in vectors
+    ), "fitted"
+
+
+def _required(clause: Filter | None, vectors: Iterable[QueryVector]) -> Filter:
+    """The filter, and a vector in one of each queried modality's spaces."""
+    spaces: dict[str, list[str]] = {}
+    for vector in vectors:
+        spaces.setdefault(vector.space.modality, []).append(vector.space.name)
+    needs = [Has(tuple(names)) for names in spaces.values()]
+    return AllOf((*([clause] if clause is not None else []), *needs))

@@ -4,113 +4,64 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeVar
 
 from es_mappings.errors import FieldProblem, InvalidRequest
 from es_mappings.schema import Schema
 from es_mappings.types import (
-    AllOf,
-    AnyOf,
+    RRF_WINDOW,
+    SCORE,
     EntityTerm,
+    Facet,
     Filter,
     FusionMethod,
     ImageTerm,
     ItemTerm,
-    Not,
-    OneOf,
-    Range,
+    Missing,
+    Sort,
     Term,
     TextTerm,
+    VectorTerm,
+    Walk,
 )
+from query_api import cursor
+from query_api.filters import known_field, listed, parse_filter, typed
+from query_api.form import Calibrate, FacetModel, FusionModel, PlanWish, RangeModel, SearchModel, TermModel, read_form
 
-MAX_TEXT = 500
-MAX_TERMS = 16
-MAX_SIZE = 200
 MAX_WINDOW = 10_000
-MAX_FILTER_DEPTH = 5
-MAX_FILTER_CLAUSES = 100
-MAX_VALUES = 500
 
-Weight = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class TermModel(_Model):
-    """One part of a query: exactly one of text, image (base64), item or entity."""
-
-    text: str | None = Field(None, min_length=1, max_length=MAX_TEXT)
-    image: str | None = None
-    item: str | None = Field(None, min_length=1, max_length=512)
-    entity: str | None = Field(None, min_length=1, max_length=512)
-    weight: float = Field(1.0, ge=-1000, le=1000, allow_inf_nan=False)
-    modalities: list[str] | None = None
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> Self:
-        if sum(value is not None for value in (self.text, self.image, self.item, self.entity)) != 1:
-            raise ValueError("a term is exactly one of text, image, item or entity")
-        return self
-
-
-class FusionModel(_Model):
-    method: FusionMethod = "hybrid"
-    calibration: Literal["raw"] = "raw"
-    weights: dict[str, Weight] = Field(default_factory=dict)
-    missing: Literal["ignore"] = "ignore"
-
-
-class SearchModel(_Model):
-    """The body of POST /v1/search."""
-
-    query: Annotated[list[TermModel], Field(max_length=MAX_TERMS)] | None = None
-    fusion: FusionModel = FusionModel()
-    filter: dict[str, Any] | None = None
-    facets: list[str] = Field(default_factory=list, max_length=20)
-    size: int = Field(10, ge=0, le=MAX_SIZE)
-    from_: int = Field(0, ge=0, alias="from")
-    fields: list[str] | None = Field(None, max_length=100)
-    highlight: bool = False
-    plan: Literal["auto", "exact"] = "auto"
-    explain: bool | Literal["engine"] = False
-
-    @field_validator("query", mode="before")
-    @classmethod
-    def _words(cls, query: Any) -> Any:
-        """Words alone are short for one text term."""
-        if not isinstance(query, str):
-            return query
-        if len(query) > MAX_TEXT:
-            raise ValueError(f"must not be longer than {MAX_TEXT} characters")
-        return [{"text": query}] if query.strip() else []
-
-    @model_validator(mode="after")
-    def _window(self) -> Self:
-        if self.from_ + self.size > MAX_WINDOW:
-            raise ValueError(f"from + size must not exceed {MAX_WINDOW}")
-        return self
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
 class SearchRequest:
-    """A request that can be planned."""
+    """A request that can be planned.
+
+    calibration: None leaves the choice to the planner. count: as in `Plan.count`. walk: as in `Plan.walk`.
+    ranges: by field, the bounds of a range facet as the client wrote them ("from" and "to"), in the facet's order.
+    digest: of the request without its cursor, which the next cursor carries; empty without a walk.
+    """
 
     terms: tuple[Term, ...]
-    method: FusionMethod
-    weights: Mapping[str, float]
-    filter: Filter | None
-    facets: tuple[str, ...]
-    size: int
-    offset: int
-    fields: tuple[str, ...] | None
-    highlight: bool
-    explain: bool | Literal["engine"]
+    method: FusionMethod = "hybrid"
+    calibration: Calibrate | None = None
+    missing: Missing = "ignore"
+    weights: Mapping[str, float] = field(default_factory=dict)
+    filter: Filter | None = None
+    facets: tuple[Facet, ...] = ()
+    ranges: Mapping[str, tuple[Mapping[str, str | float], ...]] = field(default_factory=dict)
+    sort: tuple[Sort, ...] = ()
+    size: int = 10
+    offset: int = 0
+    fields: tuple[str, ...] | None = None
+    highlight: bool = False
+    count: int | None = None
+    plan: PlanWish = "auto"
+    walk: Walk | None = None
+    digest: str = ""
+    explain: bool | Literal["engine"] = False
 
 
 def parse(body: Any, schema: Schema, image: bytes | None = None) -> SearchRequest:
@@ -118,51 +69,62 @@ def parse(body: Any, schema: Schema, image: bytes | None = None) -> SearchReques
 
     Raises InvalidRequest naming every offending field.
     """
-    try:
-        model = SearchModel.model_validate(body)
-    except ValidationError as error:
-        raise InvalidRequest(*_problems(error)) from error
+    model = read_form(body)
+    problems: list[FieldProblem] = []
+
+    def checked(check: Callable[[], _T], otherwise: _T) -> _T:
+        try:
+            return check()
+        except InvalidRequest as error:
+            problems.extend(error.problems)
+            return otherwise
+
+    request = SearchRequest(
+        terms=checked(lambda: _terms(model, schema, image), ()),
+        method=model.fusion.method,
+        calibration=model.fusion.calibration,
+        missing=model.fusion.missing,
+        weights=model.fusion.weights,
+        filter=checked(lambda: parse_filter(model.filter, schema) if model.filter else None, None),
+        facets=checked(lambda: _facets(model, schema), ()),
+        ranges={f.field: tuple(_written(r) for r in f.ranges) for f in model.facets if f.ranges},
+        sort=checked(lambda: _sorts(model, schema), ()),
+        size=model.size,
+        offset=model.from_,
+        fields=tuple(model.fields) if model.fields is not None else None,
+        highlight=model.highlight,
+        count=None if model.track_total_hits is True else int(model.track_total_hits),
+        plan=model.plan,
+        explain=model.explain,
+    )
+    checked(lambda: _check_fusion(model.fusion, schema), None)
+    checked(lambda: _check_window(model), None)
+    if problems:
+        raise InvalidRequest(*problems)
+    if model.after is None:
+        return request
+    digest = cursor.digest(body, image)
+    return replace(request, walk=_walk(model.after, digest, model.fusion.method), digest=digest)
+
+
+# --- terms
+
+
+def _terms(model: SearchModel, schema: Schema, image: bytes | None) -> tuple[Term, ...]:
     terms = tuple(_term(term, f"query[{i}]", schema) for i, term in enumerate(model.query or ()))
     if image is not None:
         terms = (*terms, ImageTerm(image))
     if not terms:
         raise InvalidRequest.at("query", "say what to look for: words, or a list of terms")
-    _check_weights(model.fusion.weights, schema)
-    for position, name in enumerate(model.facets):
-        if name not in schema.facets:
-            raise InvalidRequest.at(f"facets[{position}]", f"{name!r} is not one of {_list(schema.facets)}")
-    return SearchRequest(
-        terms=terms,
-        method=model.fusion.method,
-        weights=model.fusion.weights,
-        filter=parse_filter(model.filter, schema) if model.filter else None,
-        facets=tuple(dict.fromkeys(model.facets)),
-        size=model.size,
-        offset=model.from_,
-        fields=tuple(model.fields) if model.fields is not None else None,
-        highlight=model.highlight,
-        explain=model.explain,
-    )
-
-
-def _problems(error: ValidationError) -> list[FieldProblem]:
-    """pydantic's errors with the path as a client wrote it; the names of a union's branches are no part of it."""
-    problems: dict[str, FieldProblem] = {}
-    for e in error.errors():
-        path = ""
-        for part in e["loc"]:
-            if isinstance(part, int):
-                path += f"[{part}]"
-            elif "[" not in part and part != "bool":
-                path += f".{part}" if path else part
-        problems[path] = FieldProblem(path or "body", e["msg"].removeprefix("Value error, "))
-    return list(problems.values())
+    return terms
 
 
 def _term(model: TermModel, place: str, schema: Schema) -> Term:
     unknown = [name for name in model.modalities or () if name not in schema.modalities]
     if unknown:
-        raise InvalidRequest.at(f"{place}.modalities", f"{unknown[0]!r} is not one of {_list(schema.modalities)}")
+        raise InvalidRequest.at(f"{place}.modalities", f"{unknown[0]!r} is not one of {listed(schema.modalities)}")
+    if model.space is not None and model.vector is None:
+        raise InvalidRequest.at(f"{place}.space", "only a vector has one")
     modalities = tuple(model.modalities) if model.modalities is not None else None
     if model.text is not None:
         if not model.text.strip():
@@ -172,6 +134,9 @@ def _term(model: TermModel, place: str, schema: Schema) -> Term:
         return ItemTerm(model.item, weight=model.weight, modalities=modalities)
     if model.entity is not None:
         return EntityTerm(model.entity, weight=model.weight, modalities=modalities)
+    if model.vector is not None:
+        values = _vector(model.vector, model.space, place, schema)
+        return VectorTerm(model.space or "", values, weight=model.weight, modalities=modalities)
     try:
         data = base64.b64decode(model.image or "", validate=True)
     except binascii.Error as error:
@@ -179,64 +144,111 @@ def _term(model: TermModel, place: str, schema: Schema) -> Term:
     return ImageTerm(data, weight=model.weight, modalities=modalities)
 
 
-def _check_weights(weights: Mapping[str, float], schema: Schema) -> None:
+def _vector(numbers: list[float], name: str | None, place: str, schema: Schema) -> tuple[float, ...]:
+    """The numbers of a vector, scaled so that the largest is 1: none is then too large or too small for float32."""
+    space = schema.space(name) if name is not None else None
+    if space is None:
+        known = listed(s.name for s in schema.spaces)
+        raise InvalidRequest.at(f"{place}.space", f"must be the space that the vector belongs to, one of {known}")
+    if len(numbers) != space.dims:
+        raise InvalidRequest.at(f"{place}.vector", f"{space.name!r} has {space.dims} dimensions, got {len(numbers)}")
+    largest = max(map(abs, numbers))
+    if largest == 0:
+        raise InvalidRequest.at(f"{place}.vector", "must not be zero: it has no direction")
+    return tuple(number / largest for number in numbers)
+
+
+# --- facets and sort
+
+
+def _facets(model: SearchModel, schema: Schema) -> tuple[Facet, ...]:
+    facets: list[Facet] = []
+    for position, asked in enumerate(model.facets):
+        place = f"facets[{position}]"
+        if asked.ranges is None and asked.field not in schema.facets:
+            raise InvalidRequest.at(place, f"{asked.field!r} is not one of {listed(schema.facets)}")
+        if any(facet.field == asked.field for facet in facets):
+            raise InvalidRequest.at(place, f"{asked.field!r} stands there twice")
+        facets.append(Facet(asked.field, _ranges(asked, schema, place) if asked.ranges else ()))
+    return tuple(facets)
+
+
+def _ranges(asked: FacetModel, schema: Schema, place: str) -> tuple[tuple[float | None, float | None], ...]:
+    field = known_field(asked.field, schema, f"{place}.field")
+    if field.type not in {"number", "date"}:
+        raise InvalidRequest.at(f"{place}.ranges", f"only numbers and dates have ranges; {field.name!r} is neither")
+    ranges = []
+    for position, given in enumerate(asked.ranges or ()):
+        here = f"{place}.ranges[{position}]"
+        written = _written(given)
+        start, end = (
+            typed(field, written[bound], f"{here}.{bound}") if bound in written else None for bound in ("from", "to")
+        )
+        if not written:
+            raise InvalidRequest.at(here, "needs from, to or both")
+        if start is not None and end is not None and start >= end:
+            raise InvalidRequest.at(here, "from must be less than to")
+        ranges.append((start, end))
+    return tuple(ranges)
+
+
+def _written(given: RangeModel) -> dict[str, str | float]:
+    """The bounds that are there, as the client wrote them."""
+    return {name: value for name, value in (("from", given.from_), ("to", given.to)) if value is not None}
+
+
+def _sorts(model: SearchModel, schema: Schema) -> tuple[Sort, ...]:
+    """Fields ascend and the score descends unless the client says otherwise."""
+    sorts: list[Sort] = []
+    for position, raw in enumerate(model.sort):
+        place = f"sort[{position}]"
+        name, order = next(iter(raw.items())) if isinstance(raw, dict) and len(raw) == 1 else (raw, None)
+        if not isinstance(name, str):
+            raise InvalidRequest.at(place, 'must be a field, or {"field": "asc"} or {"field": "desc"}')
+        if isinstance(raw, dict) and order not in ("asc", "desc"):
+            raise InvalidRequest.at(f"{place}.{name}", "must be asc or desc")
+        if name != SCORE:
+            known_field(name, schema, place)
+        if any(sort.field == name for sort in sorts):
+            raise InvalidRequest.at(place, f"{name!r} stands there twice")
+        sorts.append(Sort(name, descending=order == "desc" if order else name == SCORE))
+    return tuple(sorts)
+
+
+# --- what must go together
+
+
+def _check_fusion(fusion: FusionModel, schema: Schema) -> None:
     known = (*schema.modalities, "lexical")
-    for name in weights:
+    for name in fusion.weights:
         if name not in known:
-            raise InvalidRequest.at(f"fusion.weights.{name}", f"is not one of {_list(known)}")
+            raise InvalidRequest.at(f"fusion.weights.{name}", f"is not one of {listed(known)}")
+    if fusion.missing == "penalize" and fusion.method == "rrf":
+        raise InvalidRequest.at("fusion.missing", "ranks have no background to penalize with: use ignore or require")
+    if fusion.missing != "ignore" and fusion.method == "lexical":
+        raise InvalidRequest.at("fusion.missing", "no modality is asked by lexical, so none can be missing")
 
 
-def _list(names: tuple[str, ...]) -> str:
-    return ", ".join(names) or "none"
+def _check_window(model: SearchModel) -> None:
+    rrf = model.fusion.method == "rrf"
+    if rrf and model.sort:
+        raise InvalidRequest.at("sort", "rrf is an order itself: sort under max, hybrid or lexical")
+    if model.after is not None and model.from_ > 0:
+        raise InvalidRequest.at("from", "must be 0 in a walk: the cursor says where it goes on")
+    if model.after is not None and model.size == 0:
+        raise InvalidRequest.at("size", "must be at least 1 in a walk")
+    window = RRF_WINDOW if rrf else MAX_WINDOW
+    if model.from_ + model.size > window:
+        beyond = "that many items are fused" if rrf else "walk with `after` instead"
+        raise InvalidRequest.at("from", f"from + size must not exceed {window}: {beyond}")
 
 
-# --- filters: {"field": value | [values] | {"gte": …}, "any": [filters], "all": [filters], "not": filter}
+def _walk(token: str, digest: str, method: FusionMethod) -> Walk:
+    walk = cursor.decode(token, digest)
+    if method == "rrf" and walk.after is not None and not _is_offset(walk.after):
+        raise InvalidRequest.at("after", "is no place in a fused list")
+    return walk
 
 
-def parse_filter(raw: Any, schema: Schema, place: str = "filter", depth: int = 1) -> Filter:
-    """Check a filter and its values against the schema. Raises InvalidRequest naming the place."""
-    if not isinstance(raw, dict) or not raw:
-        raise InvalidRequest.at(place, "must be an object with at least one field")
-    if depth > MAX_FILTER_DEPTH:
-        raise InvalidRequest.at(place, f"must not be nested deeper than {MAX_FILTER_DEPTH}")
-    clauses = tuple(_clause(name, value, schema, f"{place}.{name}", depth) for name, value in raw.items())
-    return clauses[0] if len(clauses) == 1 else AllOf(clauses)
-
-
-def _clause(name: str, value: Any, schema: Schema, place: str, depth: int) -> Filter:
-    if name == "not":
-        return Not(parse_filter(value, schema, place, depth + 1))
-    if name in {"any", "all"}:
-        if not isinstance(value, list) or not 1 <= len(value) <= MAX_FILTER_CLAUSES:
-            raise InvalidRequest.at(place, f"must be a list of 1 to {MAX_FILTER_CLAUSES} filters")
-        clauses = tuple(parse_filter(raw, schema, f"{place}[{i}]", depth + 1) for i, raw in enumerate(value))
-        return AnyOf(clauses) if name == "any" else AllOf(clauses)
-    if schema.filter_field(name) is None:
-        known = tuple(field.name for field in schema.filters)
-        raise InvalidRequest.at(place, f"no such filter field; there are {_list(known)}")
-    if isinstance(value, dict):
-        return _range(name, value, schema, place)
-    values = value if isinstance(value, list) else [value]
-    if not 1 <= len(values) <= MAX_VALUES:
-        raise InvalidRequest.at(place, f"must be one value or a list of 1 to {MAX_VALUES}")
-    return OneOf(name, tuple(_value(name, v, schema, place) for v in values))
-
-
-def _range(name: str, raw: dict[str, Any], schema: Schema, place: str) -> Range:
-    unknown = sorted(set(raw) - {"gt", "gte", "lt", "lte"})
-    if unknown or not raw:
-        raise InvalidRequest.at(place, "a range takes gt, gte, lt and lte")
-    field = schema.filter_field(name)
-    if field is not None and field.type == "boolean":
-        raise InvalidRequest.at(place, "a boolean has no range")
-    return Range(name, **{bound: _value(name, v, schema, f"{place}.{bound}") for bound, v in raw.items()})
-
-
-def _value(name: str, value: Any, schema: Schema, place: str) -> Any:
-    field = schema.filter_field(name)
-    if field is None:
-        raise InvalidRequest.at(place, "no such filter field")
-    try:
-        return field.normalise(value)
-    except ValueError as error:
-        raise InvalidRequest.at(place, str(error)) from error
+def _is_offset(after: tuple[Any, ...]) -> bool:
+    return len(after) == 1 and type(after[0]) is int and 0 <= after[0] <= RRF_WINDOW

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from encoders.contract import Encoder, load_encoders
+from es_mappings.errors import InvalidRequest, ItemNotFound
 from es_mappings.schema import Schema, build_schema
 from es_mappings.settings import Settings
 from es_mappings.types import TextTerm
@@ -14,6 +15,9 @@ from query_api import respond
 from query_api.planner import make_plan
 from query_api.request import parse
 from query_api.searchers import Searcher, open_searcher
+
+MAX_TYPED = 100
+MAX_SUGGESTIONS = 20
 
 
 class SearchService:
@@ -40,18 +44,43 @@ class SearchService:
         return cls(schema, encoders, open_searcher(settings.engine, schema), weights)
 
     def search(self, body: Any, image: bytes | None = None) -> dict[str, Any]:
-        """Answer a request body (DESIGN of it: `query_api.request.SearchModel`); `image` adds a picture term.
+        """Answer a request body (its form: `query_api.form.SearchModel`); `image` adds a picture term.
 
         Raises InvalidRequest, NothingToSearch, EncoderError and what `Searcher.search` raises.
         """
         started = time.perf_counter()
         request = parse(body, self.schema, image)
-        planned = make_plan(request, self.schema, self._encoders, self._weights, self._searcher.item)
+        planned = make_plan(request, self.schema, self._encoders, self._weights, self._searcher)
         page = self._searcher.search(planned.plan)
-        answer = respond.response(page, planned, (time.perf_counter() - started) * 1000)
+        answer = respond.response(page, planned, request, _milliseconds_since(started))
         if request.explain:
             answer["explain"] = self._searcher.explain(planned.plan)
         return answer
+
+    def similar(
+        self, identifier: str, *, size: int = 10, offset: int = 0, modalities: Sequence[str] | None = None
+    ) -> dict[str, Any]:
+        """The items nearest to this one by any of its modalities, as `search` answers.
+
+        Raises ItemNotFound for an unknown item, else what `search` raises.
+        """
+        term = {"item": identifier, "modalities": list(modalities) if modalities is not None else None}
+        try:
+            return self.search({"query": [term], "fusion": {"method": "max"}, "size": size, "from": offset})
+        except InvalidRequest as error:
+            if isinstance(error.__cause__, ItemNotFound):
+                raise error.__cause__ from None
+            raise
+
+    def suggest(self, text: str, size: int = 8) -> dict[str, Any]:
+        """Titles that continue what a user typed. Raises InvalidRequest and what `Searcher.suggest` raises."""
+        started = time.perf_counter()
+        if not text.strip() or len(text) > MAX_TYPED:
+            raise InvalidRequest.at("q", f"must be 1 to {MAX_TYPED} characters that are not all blank")
+        if not 1 <= size <= MAX_SUGGESTIONS:
+            raise InvalidRequest.at("size", f"must be from 1 to {MAX_SUGGESTIONS}")
+        found = self._searcher.suggest(text, size)
+        return respond.suggestions_json(found, _milliseconds_since(started))
 
     def item(self, identifier: str) -> dict[str, Any]:
         """One item. Raises ItemNotFound and what the engine raises."""
@@ -70,3 +99,7 @@ class SearchService:
 
     def close(self) -> None:
         self._searcher.close()
+
+
+def _milliseconds_since(started: float) -> float:
+    return (time.perf_counter() - started) * 1000

@@ -12,30 +12,58 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from es_mappings.errors import EngineError
-from es_mappings.types import Space
+from es_mappings.types import Ann, Space, Vector
 
 Flavour = Literal["elasticsearch", "opensearch"]
+
+
+JSON = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshots:
+    """Points in time. open: path below the index. id: its name in the answer. close: path, and the body's member that
+    names the snapshot, alone or in a list.
+    """
+
+    open: str
+    id: str
+    close: str
+    closes: Callable[[str], JSON]
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """One engine's syntax and limits.
 
+    product:        what its makers call it.
     oldest, newest: (major, minor), both included; newest None: no upper bound is known.
     vector_field:   the mapping of a space's field.
     cosine:         the Painless expression for the cosine of params.PARAM and the field FIELD.
+    nearest:        the query clause for the documents nearest to a vector, among those that a filter leaves, in every
+                    shard: (field, vector, Ann, filter) -> clause.
+    snapshot:       how a frozen view of an index (a point in time) is opened and closed.
     index_settings: settings that the engine needs for vector fields.
     max_dims:       dimensions that an indexed vector field may have.
+    licence:        where the cluster says what licence it runs under; None: it needs none.
+    plugin:         what every node must have installed; None: nothing.
+    scores_names_in_msearch: whether several searches in one request report the scores of named queries.
     """
 
     name: str
+    product: str
     flavour: Flavour
     oldest: tuple[int, int]
     newest: tuple[int, int] | None
-    vector_field: Callable[[Space], dict[str, Any]]
+    vector_field: Callable[[Space], JSON]
     cosine: Callable[[str, str], str]
-    index_settings: dict[str, Any]
+    nearest: Callable[[str, Vector, Ann, JSON | None], JSON]
+    snapshot: Snapshots
+    index_settings: JSON
     max_dims: int
+    licence: str | None
+    plugin: str | None
+    scores_names_in_msearch: bool
 
     def speaks(self, flavour: str, version: tuple[int, int]) -> bool:
         return flavour == self.flavour and self.oldest <= version and (self.newest is None or version <= self.newest)

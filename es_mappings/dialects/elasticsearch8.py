@@ -1,14 +1,12 @@
-"""Elasticsearch 8.14 and later 8.x: int8 quantised HNSW under the float vectors that the script reads."""
+"""Elasticsearch 8.15 and later 8.x: int8 quantised HNSW under the float vectors that the script reads."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from es_mappings.dialects import Dialect
-from es_mappings.types import Space
+from es_mappings.dialects import JSON, Dialect, Snapshots
+from es_mappings.types import Ann, Space, Vector
 
 
-def vector_field(space: Space) -> dict[str, Any]:
+def vector_field(space: Space) -> JSON:
     # Every option is spelt out: the defaults change between versions (bbq_hnsw from 9.1), and an index must not.
     return {
         "type": "dense_vector",
@@ -24,13 +22,24 @@ def cosine(param: str, field: str) -> str:
     return f"cosineSimilarity(params.{param}, '{field}')"
 
 
+def nearest(field: str, vector: Vector, ann: Ann, clause: JSON | None) -> JSON:
+    knn: JSON = {"field": field, "query_vector": vector.tolist(), "k": ann.k, "num_candidates": ann.candidates}
+    return {"knn": knn | ({"filter": clause} if clause else {})}
+
+
 DIALECT = Dialect(
     name="elasticsearch8",
+    product="Elasticsearch",
     flavour="elasticsearch",
-    oldest=(8, 14),
+    oldest=(8, 15),
     newest=(8, 999),
     vector_field=vector_field,
     cosine=cosine,
+    nearest=nearest,
+    snapshot=Snapshots("_pit", "id", "/_pit", lambda snapshot: {"id": snapshot}),
     index_settings={},
     max_dims=4096,
+    licence="/_license",
+    plugin=None,
+    scores_names_in_msearch=True,
 )

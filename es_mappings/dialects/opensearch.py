@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from es_mappings.dialects import Dialect
-from es_mappings.types import Space
+from es_mappings.dialects import JSON, Dialect, Snapshots
+from es_mappings.types import Ann, Space, Vector
 
 
-def vector_field(space: Space) -> dict[str, Any]:
+def vector_field(space: Space) -> JSON:
     return {
         "type": "knn_vector",
         "dimension": space.dims,
@@ -25,13 +23,26 @@ def cosine(param: str, field: str) -> str:
     return f"cosineSimilarity(params.{param}, doc['{field}'])"
 
 
+def nearest(field: str, vector: Vector, ann: Ann, clause: JSON | None) -> JSON:
+    knn: JSON = {"vector": vector.tolist(), "k": ann.k, "method_parameters": {"ef_search": ann.candidates}}
+    return {"knn": {field: knn | ({"filter": clause} if clause else {})}}
+
+
 DIALECT = Dialect(
     name="opensearch",
+    product="OpenSearch",
     flavour="opensearch",
     oldest=(2, 19),
     newest=None,
     vector_field=vector_field,
     cosine=cosine,
+    nearest=nearest,
+    snapshot=Snapshots(
+        "_search/point_in_time", "pit_id", "/_search/point_in_time", lambda snapshot: {"pit_id": [snapshot]}
+    ),
     index_settings={"knn": True},
     max_dims=16_000,
+    licence=None,
+    plugin="opensearch-knn",
+    scores_names_in_msearch=False,
 )

@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from es_mappings.probe import is_embedded
-from es_mappings.provenance import Receipt
+from es_mappings.cluster import is_embedded
+from es_mappings.provenance import Manifest, Receipt
 from es_mappings.schema import Schema
 from es_mappings.settings import EngineSettings
-from es_mappings.types import EncodedItem
+from es_mappings.types import Calibration, Centre, EncodedItem
 from ingest.records import Rejected
 
 
 class Sink(Protocol):
     """Writes one index. Writing an id again replaces the item."""
 
-    def receipt(self) -> Receipt | None:
-        """What the last ingestion that ran to its end recorded; None without an index or when it was cut off.
+    def manifest(self) -> Manifest | None:
+        """What the index tells about itself; None without an index.
 
         Raises ProvenanceMismatch when the index was built for another schema.
         """
 
-    def prepare(self) -> None:
-        """Create the index if missing, else check that it fits (ProvenanceMismatch); void the receipt."""
+    def prepare(self, centres: Mapping[str, Centre]) -> None:
+        """Create the index with these centres if missing; else check that it fits (ProvenanceMismatch), void its
+        receipt, and keep its own centres: the vectors it holds were centred by them.
+        """
 
     def write(self, batch: Sequence[EncodedItem]) -> list[Rejected]:
         """Write a batch; returns what the engine refused. Raises EngineUnavailable when it does not answer."""
 
     def finish(self, receipt: Receipt) -> None:
         """Make everything searchable and record that the ingestion ran to its end."""
+
+    def calibrate(self, fitted: Mapping[str, Calibration]) -> None:
+        """Replace the index's calibration, and nothing else of it."""
 
     def close(self) -> None:
         """Release the connection."""

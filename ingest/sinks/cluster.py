@@ -2,87 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from elasticsearch import ApiError, TransportError, helpers
-
-from es_mappings import provenance
-from es_mappings.errors import EngineError, EngineUnavailable
+from es_mappings.cluster import connect, probe
+from es_mappings.errors import IndexMissing
 from es_mappings.mappings import index_body
-from es_mappings.probe import connect, probe
-from es_mappings.provenance import Receipt
+from es_mappings.provenance import Manifest, Receipt, describe, read_manifest
 from es_mappings.schema import VECTOR_OBJECT, Schema
 from es_mappings.settings import EngineSettings
-from es_mappings.types import EncodedItem
+from es_mappings.types import Calibration, Centre, EncodedItem
 from ingest.records import Rejected
-
-OVERLOADED = frozenset({429, 503})
-RETRIES = 6
-BATCH = 200
-MAX_BODY = 20 * 1024 * 1024
 
 
 class ClusterSink:
-    """Implements `ingest.sinks.Sink` for Elasticsearch."""
+    """Implements `ingest.sinks.Sink` for Elasticsearch and OpenSearch."""
 
     def __init__(self, engine: EngineSettings, schema: Schema) -> None:
         self._engine = engine
         self._index = engine.index
+        self._path = f"/{engine.index}"
         self._schema = schema
         self._client = connect(engine)
 
-    def receipt(self) -> Receipt | None:
-        return provenance.read_receipt(self._schema, self._meta(), self._index)
-
-    def prepare(self) -> None:
+    def manifest(self) -> Manifest | None:
         meta = self._meta()
-        with self._errors():
-            if meta is None:
-                body = index_body(self._schema, probe(self._client), self._engine)
-                self._client.indices.create(index=self._index, **body)
-                return
-            provenance.check(self._schema, meta, self._index)
-            self._client.indices.put_mapping(index=self._index, meta=provenance.describe(self._schema))
+        return None if meta is None else read_manifest(self._schema, meta, self._index)
+
+    def prepare(self, centres: Mapping[str, Centre]) -> None:
+        manifest = self.manifest()
+        if manifest is not None:
+            self._describe(replace(manifest, receipt=None))
+            return
+        dialect, _ = probe(self._client)
+        body = index_body(self._schema, dialect, self._engine, Manifest(centres=centres))
+        self._client.request("PUT", self._path, body=body)
 
     def write(self, batch: Sequence[EncodedItem]) -> list[Rejected]:
+        # By id: what was sent again, because the engine was busy, is answered out of turn.
+        items = {encoded.item.id: encoded.item for encoded in batch}
         rejected = []
-        with self._errors():
-            answers = helpers.streaming_bulk(
-                self._client,
-                map(self._action, batch),
-                chunk_size=BATCH,
-                max_chunk_bytes=MAX_BODY,
-                max_retries=RETRIES,
-                initial_backoff=0.5,
-                max_backoff=30,
-                raise_on_error=False,
-                raise_on_exception=True,
-            )
-            for encoded, (ok, answer) in zip(batch, answers, strict=True):
-                if not ok:
-                    reason = _reason(answer["index"])
-                    rejected.append(Rejected(encoded.item.place, reason, dict(encoded.item.source)))
+        for ok, answer in self._client.bulk(map(self._action, batch)):
+            if not ok:
+                item = items[answer["index"]["_id"]]
+                rejected.append(Rejected(item.place, _reason(answer["index"]), dict(item.source)))
         return rejected
 
     def finish(self, receipt: Receipt) -> None:
-        with self._errors():
-            self._client.indices.refresh(index=self._index)
-            self._client.indices.put_mapping(index=self._index, meta=provenance.describe(self._schema, receipt))
+        self._client.request("POST", f"{self._path}/_refresh")
+        self._describe(replace(self._kept(), receipt=receipt))
+
+    def calibrate(self, fitted: Mapping[str, Calibration]) -> None:
+        self._describe(replace(self._kept(), calibration=fitted))
 
     def close(self) -> None:
         self._client.close()
 
     def _meta(self) -> dict[str, Any] | None:
         """The mapping's _meta; None when there is no such index."""
-        with self._errors():
-            if not self._client.indices.exists(index=self._index):
-                return None
-            answer = self._client.indices.get_mapping(index=self._index)
-        (found,) = answer.values()
+        if not self._client.exists(self._path):
+            return None
+        (found,) = self._client.request("GET", f"{self._path}/_mapping").values()
         meta: dict[str, Any] = found["mappings"].get("_meta", {})
         return meta
+
+    def _kept(self) -> Manifest:
+        manifest = self.manifest()
+        if manifest is None:
+            raise IndexMissing(f"index {self._index!r} does not exist: run maxcos ingest first")
+        return manifest
+
+    def _describe(self, manifest: Manifest) -> None:
+        meta = describe(self._schema, manifest)
+        self._client.request("PUT", f"{self._path}/_mapping", body={"_meta": meta})
 
     def _action(self, encoded: EncodedItem) -> dict[str, Any]:
         return {
@@ -91,16 +84,6 @@ class ClusterSink:
             "_id": encoded.item.id,
             "_source": {**encoded.item.source, VECTOR_OBJECT: dict(encoded.vectors)},
         }
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except ApiError as error:
-            kind = EngineUnavailable if error.status_code in OVERLOADED else EngineError
-            raise kind(f"{self._engine.url}: {error}") from error
-        except TransportError as error:
-            raise EngineUnavailable(f"{self._engine.url}: {error}") from error
 
 
 def _reason(answer: dict[str, Any]) -> str:

@@ -1,11 +1,15 @@
 /* The search page. No framework, no build step, nothing from another host.
-   The address bar is the state: ?q=words&item=ID&<facet field>=value. A picture cannot live in an address: it stays in
+   The address bar is the state: ?q=words&item=ID&<facet field>=value, once for each chosen value. A picture cannot live in an address: it stays in
    memory, and the history entry holds its number. Data reaches the document as text nodes only. */
 "use strict";
 (() => {
   const PAGE_SIZE = 24;
   const TYPING_MS = 350;
   const DRAFT_MS = 3000;
+  const OFFER_MS = 150;
+  const OFFERS = 8;
+  const MAX_OFFERED = 100;      // characters that /v1/suggest takes
+  const MAX_WINDOW = 10000;     // how deep /v1/search pages
   const EXAMPLES = ["sofa", "椅子", "a place to sleep", "植物", "lamp"];
   const SENT_AS_IS = ["image/jpeg", "image/png", "image/webp"];
   const MAX_BYTES = 2e6;
@@ -18,9 +22,9 @@
       lead: "Search the catalogue in any of its languages, or show it a picture. Try one of these:",
       lead_count: "{n} items, in any of their languages, or by picture. Try one of these:",
       drop_hint: "Drop a picture anywhere on this page, or paste one.", drop_here: "Drop the picture to search with it",
-      filters: "Filters", facet_category: "Category", results: "Results", more: "Show more", shown: "{n} of {total} shown",
-      searching: "Searching…", results_one: "1 result", results_many: "{total} results",
-      took: "{ms} ms", engine_took: "{ms} ms (engine {engine} ms)", plan: "Plan: {kind}", candidates: "{n} candidates",
+      filters: "Filters", facet_category: "Category", results: "Results", more: "Show more", shown: "{n} shown", offers: "Suggestions",
+      searching: "Searching…", results_one: "1 result", results_match: "{total} results", results_of: "Best results of {total} items",
+      took: "{ms} ms", engine_took: "{ms} ms (engine {engine} ms)", plan: "Plan: {kind}", candidates: "{n} scored", partial: "Not the whole answer: {reason}.",
       none: "Nothing found", none_hint: "Try other words, or a picture.", none_filter: "Nothing matches within this filter.",
       clear: "Remove the filter", failed: "The search did not work", offline: "The service cannot be reached.", retry: "Try again",
       reference: "Reference: {id}", unreadable: "This picture cannot be read",
@@ -32,7 +36,7 @@
       bar_none: "{m}: this item has none", degraded: "Searched without: {list}. That part of the service is not available now.",
       legend: "Why an item is here",
       legend_text: "meaning of its text", legend_image: "how it looks", legend_graph: "what it is connected to",
-      legend_lexical: "the exact words (BM25)", legend_note: "The badge names the way that matched best. Bars show each similarity from 0 to 1.",
+      legend_lexical: "the exact words (BM25)", legend_note: "The badge names the way that counted most. Bars show what each counts for, from 0 to 1.",
       engine_request: "Request sent to the engine", copy: "Copy", copied: "Copied", loading: "Loading…", elided: "… {n} numbers",
     },
     zh: {
@@ -40,9 +44,9 @@
       placeholder: "可用任何语言搜索", pick: "用图片搜索", examples: "搜索示例",
       lead: "可用任何语言搜索目录，也可以用图片。试试：", lead_count: "共 {n} 件，可用任何语言或图片搜索。试试：",
       drop_hint: "可将图片拖放到页面任意位置，或直接粘贴。", drop_here: "松开即可用这张图片搜索",
-      filters: "筛选", facet_category: "类别", results: "结果", more: "显示更多", shown: "已显示 {n} / {total}",
-      searching: "正在搜索…", results_one: "1 条结果", results_many: "{total} 条结果",
-      took: "{ms} 毫秒", engine_took: "{ms} 毫秒（引擎 {engine} 毫秒）", plan: "执行方式：{kind}", candidates: "{n} 个候选",
+      filters: "筛选", facet_category: "类别", results: "结果", more: "显示更多", shown: "已显示 {n} 条", offers: "搜索建议",
+      searching: "正在搜索…", results_one: "1 条结果", results_match: "{total} 条结果", results_of: "{total} 件中的最佳结果",
+      took: "{ms} 毫秒", engine_took: "{ms} 毫秒（引擎 {engine} 毫秒）", plan: "执行方式：{kind}", candidates: "评分 {n} 件", partial: "结果不完整：{reason}。",
       none: "没有找到结果", none_hint: "换个说法，或用图片试试。", none_filter: "当前筛选条件下没有结果。",
       clear: "取消筛选", failed: "搜索失败", offline: "无法连接到服务。", retry: "重试",
       reference: "请求编号：{id}", unreadable: "无法读取这张图片", unreadable_hint: "请使用 JPEG、PNG 或 WebP 文件。",
@@ -53,7 +57,7 @@
       bar_none: "{m}：该条目没有此项", degraded: "本次搜索未使用：{list}。服务的这一部分暂不可用。",
       legend: "为什么出现在这里",
       legend_text: "文字含义相近", legend_image: "外观相似", legend_graph: "在知识图谱中相关",
-      legend_lexical: "字词完全匹配（BM25）", legend_note: "徽标表示匹配最好的方式；横条表示各项相似度（0 到 1）。",
+      legend_lexical: "字词完全匹配（BM25）", legend_note: "徽标表示起决定作用的方式；横条表示各项所占的分值（0 到 1）。",
       engine_request: "发送给引擎的请求", copy: "复制", copied: "已复制", loading: "正在加载…", elided: "… {n} 个数字",
     },
   };
@@ -110,7 +114,7 @@
 
   // -- state ---------------------------------------------------------------------------------------------------
   const config = { title: "maxcos", fields: { title: "title", image: "image" }, modalities: ["text", "image", "graph"],
-                   facets: ["category"], languages: ["en", "zh"], image_url: "/v1/items/{id}/image", count: null };
+                   facets: ["category"], filters: {}, languages: ["en", "zh"], image_url: "/v1/items/{id}/image", count: null };
   let state = { q: "", item: "", image: null, filters: {} };
   let view = null;              // what the last answer left on the screen
   let failure = null;           // what the alert region shows
@@ -132,7 +136,10 @@
   function readAddress(entry) {
     const p = new URLSearchParams(location.search);
     const filters = {};
-    for (const field of config.facets) if (p.get(paramOf(field))) filters[field] = p.get(paramOf(field));
+    for (const field of config.facets) {
+      const values = [...new Set(p.getAll(paramOf(field)).filter(Boolean))];
+      if (values.length) filters[field] = values;
+    }
     return { q: (p.get("q") ?? "").trim(), item: p.get("item") ?? "", image: entry?.run === run ? entry.image ?? null : null, filters };
   }
 
@@ -140,13 +147,14 @@
     const p = new URLSearchParams();
     if (s.q) p.set("q", s.q);
     if (s.item) p.set("item", s.item);
-    if (hasQuery(s)) for (const [field, value] of Object.entries(s.filters)) p.set(paramOf(field), value);
+    if (hasQuery(s)) for (const [field, values] of Object.entries(s.filters)) for (const value of values) p.append(paramOf(field), value);
     const query = p.toString();
     return location.pathname + (query ? `?${query}` : "");
   }
 
   function go(next, { words = false, typed = false } = {}) {
     clearTimeout(typing);
+    if (!typed) closeOffers();
     state = { ...state, ...next };
     const address = addressOf(state);
     const same = address === location.pathname + location.search && state.image === (history.state?.image ?? null);
@@ -163,14 +171,17 @@
     constructor(body) { super(body.title); this.body = body; }
   }
 
+  /** A value of the address as the field's type. */
+  const asType = (field, text) => ({ number: Number, boolean: (v) => v === "true" }[config.filters[field]] ?? String)(text);
+
   function requestBody(s, extra = {}) {
     const terms = [];
     if (s.q) terms.push({ text: s.q });
     if (s.item) terms.push({ item: s.item });
     const body = { facets: config.facets, size: PAGE_SIZE, from: 0, highlight: true, ...extra };
     if (terms.length) body.query = terms.length === 1 && s.q ? s.q : terms;
-    if (Object.keys(s.filters).length && !extra.unfiltered) body.filter = s.filters;
-    delete body.unfiltered;
+    const chosen = Object.entries(s.filters).map(([field, values]) => [field, values.map((v) => asType(field, v))]);
+    if (chosen.length) body.filter = Object.fromEntries(chosen);
     if (!body.facets.length) delete body.facets;
     return body;
   }
@@ -203,9 +214,6 @@
     return body;
   }
 
-  const sameQuery = (s) => JSON.stringify([s.q, s.item, s.image]);
-  let allFacets = { query: null, facets: null };   // counts of the query without filters
-
   async function search({ from = 0, focusFirst = false } = {}) {
     running?.abort();
     const mine = ++sequence;
@@ -223,18 +231,13 @@
     renderFailure();
     busy(true);
     try {
-      const filtered = Object.keys(now.filters).length > 0;
-      const wanted = filtered && from === 0 && allFacets.query !== sameQuery(now)
-        ? ask(now, { size: 1, highlight: false, unfiltered: true }, signal).catch(() => null) : null;
       const answer = await ask(now, { from }, signal);
-      const whole = wanted ? await wanted : null;
       if (mine !== sequence) return;
-      if (whole?.facets || !filtered) allFacets = { query: sameQuery(now), facets: (whole ?? answer).facets };
       const before = from && view ? view.hits : [];
       const seen = new Set(before.map((h) => h.id));
       const fresh = (answer.hits ?? []).filter((h) => !seen.has(h.id));
       view = { answer, state: now, hits: [...before, ...fresh], from, asked: from + PAGE_SIZE,
-               last: (answer.hits ?? []).length < PAGE_SIZE, facets: mergedFacets(now, answer) };
+               last: (answer.hits ?? []).length < PAGE_SIZE };
       for (const hit of fresh) titles.set(hit.id, titleOf(hit));
       answers.set(key, view);
       if (answers.size > 20) answers.delete(answers.keys().next().value);
@@ -246,15 +249,6 @@
     } finally {
       if (mine === sequence) busy(false);
     }
-  }
-
-  /** A chosen facet keeps its other values on offer: their counts come from the query without filters. */
-  function mergedFacets(s, answer) {
-    const facets = { ...(answer.facets ?? {}) };
-    for (const field of Object.keys(s.filters)) {
-      if (allFacets.query === sameQuery(s) && allFacets.facets?.[field]) facets[field] = allFacets.facets[field];
-    }
-    return facets;
   }
 
   function fail(error, retry) {
@@ -383,32 +377,37 @@
     const ms = (x) => number(Math.round(x));
     const took = answer.took_ms == null ? "" : answer.engine_ms == null ? say("took", { ms: ms(answer.took_ms) })
       : say("engine_took", { ms: ms(answer.took_ms), engine: ms(answer.engine_ms) });
-    const count = total.n === 1 ? say("results_one") : say("results_many", { total: total.text });
+    // The total is of what the filter leaves, which is more than anybody would call results.
+    const found = answer.total?.of === "matching" ? "results_match" : "results_of";
+    const count = !view.hits.length ? say("none") : total.n === 1 ? say("results_one") : say(found, { total: total.text });
     $("status").textContent = [count, took].filter(Boolean).join(lang === "zh" ? "，" : ", ");
     const plan = answer.plan ?? {};
     $("plan").textContent = [plan.kind && say("plan", { kind: plan.kind }), plan.candidates != null && say("candidates", { n: number(plan.candidates) })].filter(Boolean).join(" · ");
     $("plan").title = plan.reason ?? "";
     const lost = Array.isArray(answer.degraded) ? answer.degraded.map((d) => d?.modality ?? d) : Object.keys(answer.degraded ?? {});
-    $("note").hidden = !lost.length;
-    $("note").textContent = lost.length ? say("degraded", { list: lost.map((m) => modalityName(String(m))).join(", ") }) : "";
+    const notes = lost.length ? [say("degraded", { list: lost.map((m) => modalityName(String(m))).join(", ") })] : [];
+    if (answer.partial) notes.push(say("partial", { reason: answer.partial.reason }));
+    $("note").hidden = !notes.length;
+    $("note").textContent = notes.join(" ");
   }
 
   function renderFacets() {
     const groups = [];
     for (const field of config.facets) {
-      const rows = [...(view?.facets[field] ?? [])];
-      const chosen = state.filters[field];
-      if (chosen && view && !rows.some((r) => String(r.value) === chosen)) rows.unshift({ value: chosen, count: totalOf(view.answer).n });
+      // The counts leave out what is chosen of their own field: they say what one more choice adds.
+      const rows = [...(view?.answer.facets?.[field] ?? [])];
+      const chosen = state.filters[field] ?? [];
+      rows.unshift(...chosen.filter((v) => !rows.some((r) => String(r.value) === v)).map((value) => ({ value })));
       if (!rows.length) continue;
       const heading = `facet-${groups.length}`;
       groups.push(el("h2", { id: heading }, own(STRINGS.en, `facet_${field}`) ? say(`facet_${field}`) : field.charAt(0).toUpperCase() + field.slice(1).replaceAll("_", " ")),
         el("ul", { "aria-labelledby": heading }, ...rows.map(({ value, count }) => {
           const text = String(value);
-          const on = chosen === text;
-          const filters = { ...state.filters, [field]: text };
-          if (on) delete filters[field];
+          const on = chosen.includes(text);
+          const filters = { ...state.filters, [field]: on ? chosen.filter((v) => v !== text) : [...chosen, text] };
+          if (!filters[field].length) delete filters[field];
           return el("li", {}, el("button", { type: "button", class: "facet", "aria-pressed": String(on), "data-testid": "facet", "data-field": field, "data-value": text,
-            onclick: () => go({ filters }) }, el("span", {}, text), el("span", { class: "count" }, number(count))));
+            onclick: () => go({ filters }) }, el("span", {}, text), count == null ? "" : el("span", { class: "count" }, number(count))));
         })));
     }
     const held = document.activeElement?.classList.contains("facet") ? document.activeElement.dataset : null;
@@ -426,9 +425,9 @@
 
   function bar(m, part, won) {
     const name = modalityName(m);
-    const value = part ? (m === "lexical" ? part.saturated ?? part.score : part.cosine) : null;
+    const value = part ? (m === "lexical" ? part.saturated : part.calibrated) : null;
     const words = part
-      ? [say(m === "lexical" ? "bar_lexical" : "bar", { m: name, v: short(value) }),
+      ? [say(m === "lexical" ? "bar_lexical" : "bar", { m: name, v: short(m === "lexical" ? value : part.cosine) }),
          part.calibrated != null && say("calibrated", { v: short(part.calibrated) }), part.weight != null && say("weight", { v: short(part.weight) })].filter(Boolean).join(lang === "zh" ? "，" : ", ")
       : say("bar_none", { m: name });
     const fill = el("span", { class: "fill" });
@@ -469,8 +468,8 @@
     while (list.children.length > keep) list.lastChild.remove();
     list.append(...hits.slice(list.children.length).map((h) => card(h, hasPictures)));
     const total = view ? totalOf(view.answer).n : 0;
-    $("more").hidden = !view || view.last || view.asked >= total && view.answer.total?.relation !== "gte";
-    $("shown").textContent = hits.length ? say("shown", { n: number(hits.length), total: totalOf(view.answer).text }) : "";
+    $("more").hidden = !view || view.last || view.asked + PAGE_SIZE > MAX_WINDOW || view.asked >= total && view.answer.total?.relation !== "gte";
+    $("shown").textContent = hits.length ? say("shown", { n: number(hits.length) }) : "";
     const none = Boolean(view) && !hits.length;
     $("empty").hidden = !none;
     const filtered = Object.keys(state.filters).length > 0;
@@ -488,6 +487,55 @@
     $("legend").hidden = !shown.length;
     $("legend-list").replaceChildren(...shown.map((m) => el("div", { "data-modality": m }, el("dt", {}, modalityName(m)),
       own(STRINGS.en, `legend_${m}`) ? el("dd", {}, say(`legend_${m}`)) : "")));
+  }
+
+  // -- suggestions: a combobox whose list never takes the focus ------------------------------------------------------
+  const offers = { timer: 0, asking: null, texts: [], at: -1 };
+
+  function closeOffers() {
+    clearTimeout(offers.timer);
+    offers.asking?.abort();
+    showOffers([]);
+  }
+
+  function showOffers(found) {
+    offers.texts = found.map((s) => s.text);
+    $("offers").replaceChildren(...found.map(({ text, count }, i) => el("li",
+      { id: `offer-${i}`, role: "option", "aria-selected": "false", "data-testid": "offer", onmousedown: (event) => event.preventDefault(), onclick: () => takeOffer(i) },
+      el("span", {}, text), count > 1 ? el("span", { class: "count", "aria-hidden": "true" }, number(count)) : "")));
+    $("offers").hidden = !found.length;
+    $("q").setAttribute("aria-expanded", String(found.length > 0));
+    pointAt(-1);
+  }
+
+  function pointAt(i) {
+    offers.at = i;
+    [...$("offers").children].forEach((option, n) => option.setAttribute("aria-selected", String(n === i)));
+    if (i < 0) return $("q").removeAttribute("aria-activedescendant");
+    $("q").setAttribute("aria-activedescendant", `offer-${i}`);
+    $(`offer-${i}`).scrollIntoView({ block: "nearest" });
+  }
+
+  function takeOffer(i) {
+    const q = offers.texts[i];
+    $("q").value = q;
+    go({ q, filters: q === state.q ? state.filters : {} }, { words: true });
+    if (touch) $("q").blur();
+  }
+
+  async function offer() {
+    clearTimeout(offers.timer);
+    offers.asking?.abort();
+    const q = $("q").value.trim();
+    if (!q || q.length > MAX_OFFERED) return showOffers([]);
+    const asking = offers.asking = new AbortController();
+    try {
+      const { suggestions } = await fetchJson(`/v1/suggest?${new URLSearchParams({ q, size: OFFERS })}`, { signal: asking.signal });
+      if (asking.signal.aborted || document.activeElement !== $("q")) return;
+      showOffers(suggestions.filter((s) => s.text !== q));
+    } catch {
+      if (!asking.signal.aborted) showOffers([]);   // words can be searched without suggestions
+    }
   }
 
   // -- the request, for Kibana's Console -------------------------------------------------------------------------
@@ -564,6 +612,22 @@
     if (q === state.q || !hasQuery({ ...state, q })) return;
     typing = setTimeout(() => go({ q, filters: {} }, { words: true, typed: true }), TYPING_MS);
   });
+  $("q").addEventListener("input", (event) => {
+    clearTimeout(offers.timer);
+    if (!event.isComposing) offers.timer = setTimeout(offer, OFFER_MS);
+  });
+  $("q").addEventListener("blur", closeOffers);
+  $("q").addEventListener("keydown", (event) => {
+    const { length } = offers.texts;
+    if (event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (step && length) pointAt((offers.at + 1 + step + length + 1) % (length + 1) - 1);   // -1 is the box itself
+    else if (step) offer();
+    else if (event.key === "Enter" && offers.at >= 0) takeOffer(offers.at);
+    else if (event.key === "Escape" && length) closeOffers();
+    else return;
+    event.preventDefault();
+  });
   $("q").addEventListener("compositionend", () => $("q").dispatchEvent(new Event("input")));
   $("image").addEventListener("change", (event) => {
     const [file] = event.target.files;
@@ -616,6 +680,7 @@
   });
   addEventListener("popstate", (event) => {
     clearTimeout(typing);
+    closeOffers();
     running?.abort();
     enter(event.state);
     $("q").value = state.q;

@@ -2,31 +2,56 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from es_mappings.probe import is_embedded
+from es_mappings.cluster import is_embedded
+from es_mappings.provenance import Manifest
 from es_mappings.schema import Schema
 from es_mappings.settings import EngineSettings
-from es_mappings.types import Page, Plan, StoredItem
+from es_mappings.types import Filter, Page, Plan, StoredItem, Suggestion
+
+
+@dataclass(frozen=True, slots=True)
+class IndexState:
+    """What a planner needs to know of the index.
+
+    engine: its name and version, for people. documents: how many items it holds. approximate: whether it is able to
+    search approximately. The state of a cluster may be some seconds old.
+    """
+
+    engine: str
+    documents: int
+    approximate: bool
+    manifest: Manifest
 
 
 class Searcher(Protocol):
     """Reads one index. Every method raises EngineUnavailable, EngineError, IndexMissing or ProvenanceMismatch."""
 
+    def state(self) -> IndexState:
+        """What the index is like; also checks that it was made as the settings say."""
+
     def search(self, plan: Plan) -> Page:
-        """Execute a plan exactly."""
+        """Execute a plan. Raises InvalidRequest at `after` when the walk's snapshot is gone."""
+
+    def count(self, clause: Filter | None = None) -> int:
+        """How many items the filter leaves."""
 
     def item(self, identifier: str) -> StoredItem:
         """One item with its vectors. Raises ItemNotFound."""
+
+    def sample(self, size: int, seed: int) -> list[StoredItem]:
+        """Random items with their vectors, the same ones for the same seed while the index stays as it is."""
+
+    def suggest(self, text: str, size: int) -> list[Suggestion]:
+        """Distinct titles with words that continue the typed text, the best first."""
 
     def explain(self, plan: Plan) -> dict[str, Any]:
         """The very request that `search` sends: {"method", "path", "body"}; for the embedded store what it computes."""
 
     def check(self) -> None:
-        """Raise unless the engine answers and its index was made as the settings say."""
-
-    def count(self) -> int:
-        """How many items the index holds."""
+        """Raise unless the engine answers and its index was made as the settings say; nothing remembered is used."""
 
     def close(self) -> None:
         """Release the connection."""

@@ -1,173 +1,317 @@
-"""The clusters' searcher: one request per plan, named queries for the attribution of every hit."""
+"""The clusters' searcher: one request finds, attributes and counts; a rank fusion needs a second one."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-from elasticsearch import ApiError, NotFoundError, TransportError
-
-from es_mappings import provenance
+from es_mappings.cluster import connect, probe, refusal
 from es_mappings.dialects import Dialect
-from es_mappings.errors import EngineError, EngineUnavailable, IndexMissing, InvalidRequest, ItemNotFound
-from es_mappings.probe import connect, probe
+from es_mappings.errors import EngineRefused, IndexMissing, InvalidRequest, ItemNotFound
+from es_mappings.provenance import read_manifest
 from es_mappings.schema import VECTOR_OBJECT, Schema
 from es_mappings.settings import EngineSettings
-from es_mappings.types import Hit, Page, Plan, StoredItem
-from query_api import compile, highlight
+from es_mappings.types import RRF_WINDOW, Filter, Page, Plan, StoredItem, Suggestion, Walk
+from query_api.bodies.counts import count_body, read_counts
+from query_api.bodies.filters import filter_clause
+from query_api.bodies.script import shift
+from query_api.bodies.search import ids_body, list_body, search_body
+from query_api.bodies.words import suggest_body
+from query_api.rrf import fuse, list_plans
+from query_api.searchers import IndexState
+from query_api.searchers.answers import incomplete, read_hit, read_item, read_suggestions
 
-TOO_MANY_CLAUSES = "too many nested clauses"
+JSON = dict[str, Any]
+
+NAMED_SCORES = {"include_named_queries_score": "true"}
+
+TOO_MANY_CLAUSES = "maxClauseCount"
 """Lucene's limit on the terms of one query, 1024 or more by the node's heap: many words in many fields reach it."""
 
-OVERLOADED = frozenset({408, 429, 502, 503, 504})
+UNKNOWN_SNAPSHOT = frozenset(
+    {"search_context_missing_exception", "illegal_argument_exception", "x_content_parse_exception"}
+)
+"""What engines call a snapshot that is over, that is not theirs, and that is no name at all."""
+
+STATE_SECONDS = 30.0
+"""How old the remembered mapping may be: calibration and provenance are read again after that."""
+
+SNAPSHOT_LIFE = "5m"
+"""How long a walk may rest between two pages."""
+
+SUGGESTED_HITS = 200
+"""How many titles are looked at for suggestions; the same title counts once."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the cluster said of itself, and when (monotonic seconds). indices: the real names behind the index's."""
+
+    dialect: Dialect
+    state: IndexState
+    indices: frozenset[str]
+    asked: float
 
 
 class ClusterSearcher:
-    """Implements `query_api.searchers.Searcher` for Elasticsearch."""
+    """Implements `query_api.searchers.Searcher` for Elasticsearch and OpenSearch."""
 
     def __init__(self, engine: EngineSettings, schema: Schema) -> None:
         self._index = engine.index
         self._schema = schema
-        self._client = connect(engine)
+        self._cluster = connect(engine)
+        # The engine gives up first, so that there is a partial answer to show.
+        self._timeout = f"{max(int(engine.timeout * 900), 1)}ms"
         self._lock = threading.Lock()
-        self._dialect: Dialect | None = None
+        self._known: _Known | None = None
 
-    def search(self, plan: Plan) -> Page:
-        body = compile.search_body(plan, self._schema, self._checked())
-        with self._errors():
-            answer = self._client.perform_request(
-                "POST",
-                f"/{self._index}/_search",
-                params={"include_named_queries_score": "true"},
-                headers={"accept": "application/json", "content-type": "application/json"},
-                body=body,
-            ).body
-        if answer["timed_out"] or answer["_shards"]["failed"]:
-            raise EngineUnavailable(f"the engine answered in part only: {answer['_shards']}")
-        return _page(answer, plan, self._schema)
+    def state(self) -> IndexState:
+        return self._ask().state
+
+    def check(self) -> None:
+        self._known = self._asked()
+
+    def close(self) -> None:
+        self._cluster.close()
+
+    def count(self, clause: Filter | None = None) -> int:
+        self._ask()
+        return self._counted(filter_clause(clause, self._schema) if clause is not None else {"match_all": {}})
+
+    def _counted(self, query: JSON) -> int:
+        # A search without hits, since the engine keeps its answer until the index changes; `_count` it never keeps.
+        body = {"size": 0, "track_total_hits": True, "query": query}
+        with self._refusals():
+            answer = self._cluster.request("POST", f"/{self._index}/_search", body=body)
+        return int(answer["hits"]["total"]["value"])
 
     def item(self, identifier: str) -> StoredItem:
-        self._checked()
-        # `fields` gives the vectors in every version; `_source` no longer does from 9.2 on.
+        items = self._items({"ids": {"values": [identifier]}}, 1)
+        if not items:
+            raise ItemNotFound(f"no item has the id {identifier!r}")
+        return items[0]
+
+    def sample(self, size: int, seed: int) -> list[StoredItem]:
+        # The id decides, not the place in the index: a copy of the index gives the same sample.
+        drawn = {"random_score": {"seed": seed, "field": "id"}, "boost_mode": "replace"}
+        return self._items({"function_score": drawn}, size)
+
+    def suggest(self, text: str, size: int) -> list[Suggestion]:
+        if not text.strip() or not self._schema.suggest:
+            return []
+        self._ask()
+        body = suggest_body(text, SUGGESTED_HITS, self._schema)
+        with self._refusals():
+            answer = self._cluster.request("POST", f"/{self._index}/_search", body=body)
+        return read_suggestions(answer["hits"]["hits"], text, size, self._schema)
+
+    def explain(self, plan: Plan) -> JSON:
+        dialect = self._ask().dialect
+        counts = count_body(plan, self._schema)
+        if plan.fusion.method == "rrf":
+            asked: JSON = {
+                "lists": {
+                    name: self._shown(list_body(listed, self._schema, dialect))
+                    for name, listed in list_plans(plan).items()
+                },
+                **self._shown(ids_body(plan, ["(the ids of the page)"], self._schema, dialect)),
+            }
+        else:
+            asked = self._shown(search_body(plan, self._schema, dialect))
+        return asked | ({"counts": self._shown(counts)} if counts else {})
+
+    def search(self, plan: Plan) -> Page:
+        known = self._ask()
+        if plan.walk is None:
+            return self._page(plan, known)
+        snapshot = plan.walk.snapshot or self._open_snapshot(known.dialect)
+        with self._expiry():
+            page = self._page(replace(plan, walk=Walk(snapshot, plan.walk.after)), known)
+        if page.next is None:
+            self._close_snapshot(snapshot, known.dialect)
+        return page
+
+    # --- what the index is like
+
+    def _ask(self) -> _Known:
+        """What is known of the cluster. When that is old, one thread asks again and the others go on with it."""
+        known = self._known
+        if known is not None and time.monotonic() - known.asked < STATE_SECONDS:
+            return known
+        if not self._lock.acquire(blocking=known is None):
+            return known or self._ask()
+        try:
+            if self._known is known:
+                self._known = known = self._asked()
+        finally:
+            self._lock.release()
+        return known or self._ask()
+
+    def _asked(self) -> _Known:
+        dialect, name = probe(self._cluster)
+        with self._refusals():
+            answer = self._cluster.request("GET", f"/{self._index}/_mapping")
+        manifests = [
+            read_manifest(self._schema, found["mappings"].get("_meta", {}), index) for index, found in answer.items()
+        ]
+        state = IndexState(name, self._counted({"match_all": {}}), approximate=True, manifest=manifests[0])
+        return _Known(dialect, state, frozenset(answer), time.monotonic())
+
+    def _items(self, query: JSON, size: int) -> list[StoredItem]:
+        self._ask()
         body = {
-            "query": {"ids": {"values": [identifier]}},
-            "size": 1,
+            "query": query,
+            "size": size,
+            # `fields` gives the vectors in every version; `_source` no longer does from Elasticsearch 9.2 on.
             "_source": {"excludes": [VECTOR_OBJECT]},
             "fields": [f"{VECTOR_OBJECT}.*"],
         }
-        with self._errors():
-            hits = self._client.search(index=self._index, body=body)["hits"]["hits"]
-        if not hits:
-            raise ItemNotFound(f"no item has the id {identifier!r}")
-        fields = hits[0].get("fields", {})
-        vectors = {
-            space.name: np.asarray(fields[name], dtype=np.float32)
-            for space in self._schema.spaces
-            if (name := f"{VECTOR_OBJECT}.{space.name}") in fields
-        }
-        return StoredItem(identifier, hits[0]["_source"], vectors)
+        with self._refusals():
+            answer = self._cluster.request("POST", f"/{self._index}/_search", body=body)
+        return [read_item(hit, self._schema) for hit in answer["hits"]["hits"]]
 
-    def explain(self, plan: Plan) -> dict[str, Any]:
-        return {
-            "method": "POST",
-            "path": f"/{self._index}/_search?include_named_queries_score=true",
-            "body": compile.search_body(plan, self._schema, self._checked()),
-        }
+    # --- one page
 
-    def check(self) -> None:
-        with self._lock:
-            self._dialect = None
-        self._checked()
+    def _page(self, plan: Plan, known: _Known) -> Page:
+        return self._fused(plan, known) if plan.fusion.method == "rrf" else self._found(plan, known)
 
-    def count(self) -> int:
-        with self._errors():
-            counted: int = self._client.count(index=self._index)["count"]
-        return counted
+    def _found(self, plan: Plan, known: _Known) -> Page:
+        counts = count_body(plan, self._schema)
+        # One hit more tells whether the walk goes on.
+        asked = replace(plan, size=plan.size + 1) if plan.walk is not None else plan
+        body = search_body(asked, self._schema, known.dialect) if plan.size else None
+        bodies = [b for b in (body, counts) if b is not None]
+        if body is not None and plan.walk is not None and plan.walk.after is not None:
+            body["search_after"] = list(plan.walk.after)
+        answers = self._send(bodies, plan, known, named=body is not None)
+        total, facets = read_counts(answers[-1], plan, self._schema) if counts else (None, ())
+        found = answers[0] if body is not None else None
+        hits = found["hits"]["hits"] if found else []
+        more = len(hits) > plan.size
+        hits = hits[: plan.size]
+        return Page(
+            hits=tuple(read_hit(hit, shift(plan), self._schema) for hit in hits),
+            total=total,
+            facets=facets,
+            engine_ms=float(max(answer["took"] for answer in answers)) if answers else 0.0,
+            scored=found["hits"]["total"]["value"] if found else 0,
+            partial=incomplete(answers),
+            next=self._next(plan, found, tuple(hits[-1]["sort"])) if found and more else None,
+        )
 
-    def close(self) -> None:
-        self._client.close()
+    def _fused(self, plan: Plan, known: _Known) -> Page:
+        """The lists and the counts in one request, the fused page's items in a second."""
+        listed = list_plans(plan) if plan.size else {}
+        counts = count_body(plan, self._schema)
+        bodies = [list_body(p, self._schema, known.dialect) for p in listed.values()]
+        answers = self._send([*bodies, *([counts] if counts else [])], plan, known, named=False)
+        total, facets = read_counts(answers[-1], plan, self._schema) if counts else (None, ())
+        found = answers[: len(bodies)]
+        ids = [[hit["_id"] for hit in answer["hits"]["hits"]] for answer in found]
+        fused = fuse(dict(zip(listed, ids, strict=True)), plan)
+        offset = plan.walk.after[0] if plan.walk and plan.walk.after else plan.offset
+        end = min(offset + plan.size, RRF_WINDOW)
+        ranked = fused[offset:end]
+        hits = {}
+        if ranked:
+            body = ids_body(plan, [r.id for r in ranked], self._schema, known.dialect)
+            (answer,) = self._send([body], plan, known, named=True)
+            answers = [*answers, answer]
+            hits = {hit["_id"]: read_hit(hit, 0.0, self._schema) for hit in answer["hits"]["hits"]}
+        return Page(
+            # An item that was deleted between the two requests is no hit any more.
+            hits=tuple(replace(hits[r.id], score=r.score, ranks=r.ranks) for r in ranked if r.id in hits),
+            total=total,
+            facets=facets,
+            engine_ms=float(sum(answer["took"] for answer in answers)),
+            scored=sum(answer["hits"]["total"]["value"] for answer in found),
+            partial=incomplete(answers),
+            next=self._next(plan, answers[0], (end,)) if end < min(len(fused), RRF_WINDOW) else None,
+        )
 
-    def _checked(self) -> Dialect:
-        """The cluster's dialect, after its index was found to fit the settings; both are asked once."""
-        with self._lock:
-            if self._dialect is None:
-                dialect = probe(self._client)
-                with self._errors():
-                    answer = self._client.indices.get_mapping(index=self._index)
-                (mapping,) = [found["mappings"] for found in answer.values()]
-                provenance.check(self._schema, mapping.get("_meta", {}), self._index)
-                self._dialect = dialect
-            return self._dialect
+    def _next(self, plan: Plan, answer: Mapping[str, Any], after: tuple[Any, ...]) -> Walk | None:
+        return None if plan.walk is None else Walk(answer.get("pit_id", plan.walk.snapshot), after)
+
+    def _send(self, bodies: Sequence[JSON], plan: Plan, known: _Known, *, named: bool) -> list[JSON]:
+        """The answers to search bodies, in one request where the engine is able to.
+
+        named: whether the scores of named queries are wanted. Raises what the engine's refusals mean.
+        """
+        view: JSON = {"timeout": self._timeout}
+        if plan.walk is not None:
+            view["pit"] = {"id": plan.walk.snapshot, "keep_alive": SNAPSHOT_LIFE}
+        bodies = [{**body, **view} for body in bodies]
+        params = NAMED_SCORES if named else None
+        with self._refusals():
+            if len(bodies) == 1 or (named and not known.dialect.scores_names_in_msearch):
+                path = "/_search" if plan.walk else f"/{self._index}/_search"
+                answers = [self._cluster.request("POST", path, params=params, body=body) for body in bodies]
+            else:
+                header = {} if plan.walk else {"index": self._index}
+                lines = [line for body in bodies for line in (header, body)]
+                answers = self._cluster.request("POST", "/_msearch", params=params, body=lines)["responses"]
+                for answer in answers:
+                    if "error" in answer:
+                        raise refusal(answer["status"], answer)
+        self._refuse_strangers(answers, plan, known)
+        return answers
+
+    def _refuse_strangers(self, answers: Sequence[JSON], plan: Plan, known: _Known) -> None:
+        """A cursor comes from outside, and a snapshot's name in it may have been forged to read another index."""
+        if plan.walk is None:
+            return
+        met = {hit["_index"] for answer in answers for hit in answer["hits"]["hits"]}
+        if met - known.indices or any(not answer["_shards"]["total"] for answer in answers):
+            raise _expired()
+
+    # --- snapshots
+
+    def _open_snapshot(self, dialect: Dialect) -> str:
+        with self._refusals():
+            answer = self._cluster.request(
+                "POST", f"/{self._index}/{dialect.snapshot.open}", params={"keep_alive": SNAPSHOT_LIFE}
+            )
+        return str(answer[dialect.snapshot.id])
+
+    def _close_snapshot(self, snapshot: str, dialect: Dialect) -> None:
+        with self._refusals():
+            self._cluster.request("DELETE", dialect.snapshot.close, body=dialect.snapshot.closes(snapshot))
+
+    # --- refusals
 
     @contextmanager
-    def _errors(self) -> Iterator[None]:
+    def _refusals(self) -> Iterator[None]:
         try:
             yield
-        except NotFoundError as error:
-            raise IndexMissing(
-                f"index {self._index!r} does not exist: run maxcos ingest (or maxcos demo) first"
-            ) from error
-        except ApiError as error:
-            reason = _reason(error)
-            if TOO_MANY_CLAUSES in reason:
+        except EngineRefused as error:
+            if error.kind == "index_not_found_exception":
+                raise IndexMissing(
+                    f"index {self._index!r} does not exist: run maxcos ingest (or maxcos demo) first"
+                ) from error
+            if TOO_MANY_CLAUSES in error.reason:
                 raise InvalidRequest.at(
                     "query", "has more words than this engine looks for at once: shorten it"
                 ) from error
-            kind = EngineUnavailable if error.status_code in OVERLOADED else EngineError
-            raise kind(f"the engine answers {error.status_code}: {reason}") from error
-        except TransportError as error:
-            raise EngineUnavailable(f"the engine cannot be reached: {error}") from error
+            raise
+
+    @contextmanager
+    def _expiry(self) -> Iterator[None]:
+        """Inside a walk, a snapshot that the engine does not know is the cursor's fault."""
+        try:
+            yield
+        except EngineRefused as error:
+            if error.kind in UNKNOWN_SNAPSHOT:
+                raise _expired() from error
+            raise
+
+    def _shown(self, body: JSON) -> JSON:
+        path = f"/{self._index}/_search?include_named_queries_score=true"
+        return {"method": "POST", "path": path, "body": {**body, "timeout": self._timeout}}
 
 
-def _reason(error: ApiError) -> str:
-    """The root cause in the engine's words; the message alone says no more than that a phase failed."""
-    body = error.body if isinstance(error.body, dict) else {}
-    details = body.get("error")
-    causes = details.get("root_cause", []) if isinstance(details, dict) else []
-    return "; ".join(str(cause.get("reason")) for cause in causes) or str(error.message)
-
-
-def _page(answer: Mapping[str, Any], plan: Plan, schema: Schema) -> Page:
-    offset = compile.shift(plan)
-    facets = {
-        name: {_key(bucket): bucket["doc_count"] for bucket in found["buckets"]}
-        for name, found in answer.get("aggregations", {}).items()
-    }
-    hits = tuple(_hit(hit, offset, schema) for hit in answer["hits"]["hits"])
-    return Page(hits, answer["hits"]["total"]["value"], facets, float(answer["took"]))
-
-
-def _key(bucket: Mapping[str, Any]) -> str:
-    return str(bucket.get("key_as_string", bucket["key"]))
-
-
-def _hit(hit: Mapping[str, Any], offset: float, schema: Schema) -> Hit:
-    named = hit.get("matched_queries", {})
-    cosines = {
-        name.removeprefix(compile.COSINE_PREFIX): score - 1.0
-        for name, score in named.items()
-        if name.startswith(compile.COSINE_PREFIX)
-    }
-    return Hit(
-        id=hit["_id"],
-        score=hit["_score"] - offset,
-        cosines=cosines,
-        lexical=named.get(compile.LEXICAL_NAME),
-        source=hit.get("_source", {}),
-        highlight=_merge_languages(hit.get("highlight", {}), schema),
-    )
-
-
-def _merge_languages(found: Mapping[str, list[str]], schema: Schema) -> dict[str, list[str]]:
-    """One highlight per field: that of the language's analysis that marked most of it."""
-    merged: dict[str, list[str]] = {}
-    for field in schema.text:
-        names = (field.name, *(f"{field.name}.{language}" for language in schema.languages))
-        ways = [found[name] for name in names if name in found]
-        if ways:
-            best = max(ways, key=lambda texts: sum(map(highlight.marked_length, texts)))
-            merged[field.name] = [highlight.to_html(text) for text in best]
-    return merged
+def _expired() -> InvalidRequest:
+    return InvalidRequest.at("after", 'has expired: begin again with "*"')

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import io
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image, ImageOps
 
+from es_mappings.cluster import connect
 from es_mappings.errors import InvalidRequest
-from es_mappings.probe import connect
 from es_mappings.settings import Settings
 from query_api.service import SearchService
 
@@ -81,9 +82,9 @@ def test_max_is_the_same_on_both_engines(services: dict[str, SearchService], que
 
 
 def test_the_cluster_s_index_holds_words_and_vectors_side_by_side(shop_on_cluster: Settings) -> None:
-    with connect(shop_on_cluster.engine) as client:
-        (found,) = client.indices.get_mapping(index=shop_on_cluster.engine.index).values()
-        licence = client.license.get()["license"]["type"]
+    with closing(connect(shop_on_cluster.engine)) as cluster:
+        (found,) = cluster.request("GET", f"/{shop_on_cluster.engine.index}/_mapping").values()
+        licence = cluster.request("GET", "/_license")["license"]["type"]
     mapping = found["mappings"]
     vectors = mapping["properties"]["maxcos"]["properties"]
     assert {name: (field["type"], field["dims"]) for name, field in vectors.items()} == {

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from PIL import Image, ImageOps
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 
 @pytest.fixture(scope="session")
@@ -104,3 +104,68 @@ def test_more_like_this(page: Page, service: str, complaints: list[str]) -> None
     expect(page.get_by_test_id("chip")).to_be_visible()
     expect(page.locator(f'[data-testid="card"][data-id="{name}"]')).to_have_count(0)
     expect(page.get_by_test_id("card").first).to_be_visible()
+
+
+def facet(page: Page, value: str) -> Locator:
+    return page.locator(f'[data-testid="facet"][data-field="category"][data-value="{value}"]')
+
+
+def test_several_values_of_a_facet_widen_and_keep_their_counts(page: Page, service: str, complaints: list[str]) -> None:
+    page.goto(f"{service}/?q=lamp")
+    office, bedroom = facet(page, "Office"), facet(page, "Bedroom")
+    counts = [office.locator(".count").inner_text(), bedroom.locator(".count").inner_text()]
+    total = sum(map(int, counts))
+    office.click()
+    expect(page.get_by_test_id("status")).to_contain_text(f"of {counts[0]} items")
+    expect(bedroom.locator(".count")).to_have_text(counts[1])
+    bedroom.click()
+    expect(page.get_by_test_id("status")).to_contain_text(f"of {total} items")
+    expect(office).to_have_attribute("aria-pressed", "true")
+    expect(bedroom).to_have_attribute("aria-pressed", "true")
+    expect(office.locator(".count")).to_have_text(counts[0])
+    assert page.url.endswith("category=Office&category=Bedroom")
+    page.reload()
+    expect(page.get_by_test_id("status")).to_contain_text(f"of {total} items")
+    office.click()
+    expect(page.get_by_test_id("status")).to_contain_text(f"of {counts[1]} items")
+    expect(office).to_have_attribute("aria-pressed", "false")
+
+
+def test_typed_words_are_continued_by_keyboard_alone(page: Page, service: str, complaints: list[str]) -> None:
+    page.goto(service)
+    box, offers = page.get_by_role("combobox"), page.get_by_role("option")
+    box.press_sequentially("arm")
+    expect(offers.first).to_contain_text("Armchair")
+    expect(box).to_have_attribute("aria-expanded", "true")
+    box.press("ArrowDown")
+    expect(offers.first).to_have_attribute("aria-selected", "true")
+    expect(box).to_have_attribute("aria-activedescendant", "offer-0")
+    expect(box).to_be_focused()
+    box.press("ArrowUp")
+    expect(page.locator('[role="option"][aria-selected="true"]')).to_have_count(0)
+    box.press("Escape")
+    expect(offers).to_have_count(0)
+    expect(box).to_have_value("arm")
+    box.press("ArrowDown")
+    expect(offers.first).to_be_visible()
+    box.press("ArrowDown")
+    box.press("Enter")
+    expect(box).to_have_value("Armchair")
+    expect(box).to_have_attribute("aria-expanded", "false")
+    expect(page.get_by_test_id("card").first).to_contain_text("Armchair")
+    assert "q=Armchair" in page.url
+
+
+def test_a_suggestion_is_taken_by_a_click_and_none_outlives_a_search(
+    page: Page, service: str, complaints: list[str]
+) -> None:
+    page.goto(service)
+    box = page.get_by_test_id("search-box")
+    box.press_sequentially("椅")
+    page.get_by_test_id("offer").first.click()
+    expect(page.get_by_test_id("offer")).to_have_count(0)
+    expect(page.get_by_test_id("card").first).to_contain_text("椅")
+    box.fill("sofa")
+    page.keyboard.press("Enter")
+    expect(page.get_by_test_id("card").first).to_contain_text("Sofa")
+    expect(page.get_by_test_id("offer")).to_have_count(0)

@@ -63,6 +63,7 @@ def test_the_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         (("[modalities.text]", '[modalities."te-xt"]'), "te-xt"),
         (('encoder = "onnx"\n', ""), r"modalities\.text\.encoder"),
         (('index = "products"', 'index = "products"\napi_key = "x"'), "MAXCOS_ENGINE__API_KEY"),
+        (('index = "products"', 'index = "products"\npassword = "x"'), "MAXCOS_ENGINE__PASSWORD"),
         (("[engine]", "[engine"), "maxcos.toml"),
     ],
 )
@@ -70,6 +71,34 @@ def test_what_is_wrong_is_named(tmp_path: Path, change: tuple[str, str], named: 
     assert change[0] in GOOD
     with pytest.raises(SettingsError, match=named):
         load_settings(write(tmp_path, GOOD.replace(*change)))
+
+
+def test_a_password_comes_from_the_environment_and_its_username_from_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MAXCOS_ENGINE__PASSWORD", "secret")
+    settings = load_settings(write(tmp_path, GOOD.replace("[engine]", '[engine]\nusername = "shop"')))
+    assert settings.engine.username == "shop"
+    assert settings.engine.password is not None
+    assert settings.engine.password.get_secret_value() == "secret"
+    assert "secret" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"PASSWORD": "secret"}, "engine: .*password needs a username"),
+        ({"PASSWORD": "secret", "USERNAME": "shop", "API_KEY": "secret"}, "engine: .*not both"),
+    ],
+)
+def test_credentials_that_do_not_go_together_are_refused_unseen(
+    given: dict[str, str], named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(f"MAXCOS_ENGINE__{name}", value)
+    with pytest.raises(SettingsError, match=named) as refusal:
+        load_settings(None)
+    assert "secret" not in str(refusal.value)
 
 
 def test_a_misspelt_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

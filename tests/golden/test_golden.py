@@ -5,71 +5,24 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
 
-from es_mappings.dialects import Dialect, dialects
+from es_mappings.dialects import dialects
 from es_mappings.mappings import index_body
-from es_mappings.schema import Schema, build_schema
-from es_mappings.settings import EngineSettings, LexicalSettings
-from es_mappings.types import AllOf, AnyOf, Fusion, Not, OneOf, Plan, Provenance, QueryVector, Range, Space
-from query_api.compile import search_body
+from es_mappings.settings import EngineSettings
+from es_mappings.types import Calibration, Fusion, OneOf, Plan, QueryVector
+from plans import ALL, COUNTS, PLANS, SPACES, shop, vector
+from query_api.bodies.counts import count_body
+from query_api.bodies.search import ids_body, list_body, search_body
+from query_api.bodies.words import suggest_body
+from query_api.rrf import list_plans
 
 HERE = Path(__file__).parent
-SPACES = (Space("text", "text", 3), Space("image", "image", 2), Space("image_words", "image", 3))
 DIALECTS = {dialect.name: dialect for dialect in dialects()}
-
-
-class Encodes:
-    spaces = SPACES
-    provenance: ClassVar = {s.name: Provenance("example", "0123456789abcdef", s.dims) for s in SPACES}
-
-
-def shop(languages: tuple[str, ...] = ("en", "zh")) -> Schema:
-    lexical = LexicalSettings(
-        fields=("title^2", "category"),
-        languages=languages,
-        filters=("category", "price:number", "added:date", "sold:boolean"),
-        facets=("category",),
-    )
-    return build_schema(lexical, [Encodes()])
-
-
-def vector(position: int) -> QueryVector:
-    space = SPACES[position]
-    return QueryVector(space, np.eye(space.dims, dtype=np.float32)[0], weight=(1.0, 0.5, 0.5)[position])
-
-
-FILTER = AllOf(
-    (
-        OneOf("category", ("sofa", "bed")),
-        AnyOf((Range("price", gte=10.0, lt=50.0), Not(OneOf("sold", (True,))))),
-        Range("added", gt=1_700_000_000_000.0),
-        OneOf("added", (1_700_000_000_000.0,)),
-    )
-)
-
-PLANS = {
-    "max": Plan((vector(0), vector(1)), None, Fusion("max")),
-    "max-two-spaces-of-one-modality": Plan((vector(1), vector(2)), None, Fusion("max")),
-    "hybrid": Plan((vector(0), vector(2)), "oak sofa", Fusion("hybrid"), highlight=True),
-    "hybrid-words-only": Plan((), "oak sofa", Fusion("hybrid")),
-    "hybrid-picture-only": Plan((vector(1),), None, Fusion("hybrid")),
-    "lexical": Plan((), "椅子", Fusion("lexical"), highlight=True),
-    "filter-facets-page": Plan(
-        (vector(0),),
-        "oak",
-        Fusion("hybrid", 0.5),
-        FILTER,
-        exclude=("item-1",),
-        facets=("category",),
-        size=5,
-        offset=20,
-        fields=("title",),
-    ),
-}
+ELASTICSEARCH, OPENSEARCH = DIALECTS["elasticsearch9"], DIALECTS["opensearch"]
 
 
 @pytest.fixture
@@ -95,20 +48,46 @@ def test_index_body_of_one_language(golden: Callable[[str, dict[str, Any]], None
 
 @pytest.mark.parametrize("plan", PLANS)
 def test_query_bodies(plan: str, golden: Callable[[str, dict[str, Any]], None]) -> None:
-    golden(f"queries/{plan}", search_body(PLANS[plan], shop(), DIALECTS["elasticsearch9"]))
+    golden(f"queries/{plan}", search_body(PLANS[plan], shop(), ELASTICSEARCH))
 
 
-def test_opensearch_scripts_name_the_field_as_its_painless_wants_it() -> None:
-    dialect: Dialect = DIALECTS["opensearch"]
-    script = search_body(PLANS["max"], shop(), dialect)["query"]["script_score"]["script"]["source"]
-    assert "cosineSimilarity(params.q_text, doc['maxcos.text'])" in script
+@pytest.mark.parametrize("plan", ["max-calibrated", "max-ann-filter", "hybrid-ann"])
+def test_query_bodies_of_opensearch(plan: str, golden: Callable[[str, dict[str, Any]], None]) -> None:
+    golden(f"queries/opensearch/{plan}", search_body(PLANS[plan], shop(), OPENSEARCH))
+
+
+def test_query_body_of_elasticsearch_8_14(golden: Callable[[str, dict[str, Any]], None]) -> None:
+    golden("queries/elasticsearch814/max-ann", search_body(PLANS["max-ann"], shop(), DIALECTS["elasticsearch814"]))
+
+
+@pytest.mark.parametrize("plan", COUNTS)
+def test_count_bodies(plan: str, golden: Callable[[str, dict[str, Any]], None]) -> None:
+    body = count_body(COUNTS[plan], shop())
+    assert body is not None
+    golden(f"counts/{plan}", body)
+
+
+def test_nothing_is_counted_when_nobody_asks() -> None:
+    assert count_body(Plan((vector(0),), None, Fusion("max"), count=0), shop()) is None
+
+
+def test_rank_fusion_bodies(golden: Callable[[str, dict[str, Any]], None]) -> None:
+    plan = Plan(ALL, "oak sofa", Fusion("rrf"), OneOf("brand", ("a",)), highlight=True)
+    for name, listed in list_plans(plan).items():
+        golden(f"queries/rrf-list-{name}", list_body(listed, shop(), ELASTICSEARCH))
+    golden("queries/rrf-hits", ids_body(plan, ["item-1", "item-2"], shop(), ELASTICSEARCH))
+
+
+def test_suggestion_body(golden: Callable[[str, dict[str, Any]], None]) -> None:
+    golden("queries/suggest", suggest_body("oak ch", 20, shop()))
 
 
 def test_the_text_of_a_script_depends_only_on_the_spaces() -> None:
     """Numbers are params: one compilation serves every query."""
-    asked = [QueryVector(SPACES[0], np.full(3, 3**-0.5, np.float32), weight) for weight in (0.1, 0.7, 3.0)]
-    bodies = [
-        search_body(Plan((v,), "x", Fusion("hybrid", v.weight)), shop(), DIALECTS["elasticsearch9"]) for v in asked
-    ]
-    scripts = {body["query"]["script_score"]["script"]["source"] for body in bodies}
+    scripts = set()
+    for number in (0.1, 0.7, 3.0):
+        fitted = Calibration(number, -number, number / 10, "")
+        asked = QueryVector(SPACES[0], np.full(3, 3**-0.5, np.float32), number, fitted, fitted.background)
+        plan = Plan((asked,), "x", Fusion("hybrid", number, missing="penalize"))
+        scripts.add(search_body(plan, shop(), ELASTICSEARCH)["query"]["script_score"]["script"]["source"])
     assert len(scripts) == 1

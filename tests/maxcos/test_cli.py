@@ -147,7 +147,9 @@ def test_a_killed_ingestion_leaves_a_readable_store_and_no_receipt(shelf: Path) 
     answer = service.search({"query": "thing number 7", "size": 1})
     assert answer["total"]["value"] == count
     sink = open_sink(settings.engine, service.schema)
-    assert sink.receipt() is None
+    manifest = sink.manifest()
+    assert manifest is not None
+    assert manifest.receipt is None
     sink.close()
 
 
@@ -164,5 +166,5 @@ def wait_for_items(service: SearchService) -> None:
 def test_help_lists_every_command() -> None:
     done = run("--help")
     assert done.returncode == 0
-    for command in ("demo", "graph", "ingest", "search", "serve"):
+    for command in ("calibrate", "demo", "graph", "ingest", "search", "serve"):
         assert command in done.stdout

@@ -8,8 +8,11 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from es_mappings.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 
@@ -52,7 +55,88 @@ def test_the_readme_s_requests_work(service: str, shop_folder: Path) -> None:
     assert picture["hits"][0]["id"] == "scopia-bed1"
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/architecture.md", "docs/quickstart.md"])
+def answers(output: str) -> list[Any]:
+    """The JSON values that follow each other."""
+    found = []
+    while output := output.strip():
+        value, end = json.JSONDecoder().raw_decode(output)
+        found.append(value)
+        output = output[end:]
+    return found
+
+
+def ids(answer: dict[str, Any]) -> list[str]:
+    return [hit["id"] for hit in answer["hits"]]
+
+
+def test_the_query_language_is_as_its_page_says(service: str, shop: Settings, shop_folder: Path) -> None:
+    def run(script: str) -> str:
+        script = script.replace("http://127.0.0.1:8000", service)
+        return shell(script, shop_folder.parent, MAXCOS_ENGINE__INDEX=shop.engine.index)
+
+    *scripts, command_line = commands("docs/query.md")
+    terms, algebra, fusion, filters, facets, order, walk, plans, simple = (answers(run(script)) for script in scripts)
+    assert all(len(answer["hits"]) == 3 for answer in (*terms, *fusion, *filters, *order))
+    words, mixed, picture, vector = terms
+    assert any("chair" in hit["source"]["title"].lower() for hit in words["hits"])
+    assert "scopia-bed1" not in ids(mixed)
+    assert ids(picture)[0] == "scopia-bed1"
+    assert vector["hits"][0]["modality"] == "graph"
+
+    one, same, cancelled = algebra
+    assert ids(one) == ids(same)
+    assert cancelled["status"] == 400
+
+    ranked, required, penalized = fusion
+    assert [answer["plan"]["fusion"]["method"] for answer in fusion] == ["rrf", "max", "hybrid"]
+    assert set(ranked["hits"][0]["contributions"]) == {"text", "image", "graph", "lexical"}
+    assert all(None not in hit["contributions"].values() for hit in required["hits"])
+    assert required["plan"]["fusion"]["weights"] == {"text": 1.0, "image": 0.5}
+    assert set(penalized["plan"]["fusion"]["background"]) == {"text", "image", "graph"}
+
+    assert {hit["source"]["category"] for hit in filters[0]["hits"]} <= {"Lights", "Office"}
+
+    counted, bounded = facets
+    assert len(counted["facets"]["category"]) > 1
+    assert sum(row["count"] for row in counted["facets"]["width"]) == counted["total"]["value"]
+    assert [row.get("from") for row in counted["facets"]["created"]] == [None, "2012-01-01"]
+    assert bounded["total"] == {"value": 100, "relation": "gte", "of": "filtered"}
+
+    widths = [hit["source"]["width"] for hit in order[0]["hits"]]
+    assert widths == sorted(widths, reverse=True)
+
+    second, other = walk
+    assert len(second["hits"]) == 100
+    assert other["errors"][0]["field"] == "after"
+
+    assert plans[0]["plan"]["reason"]
+    assert plans[0]["explain"]
+
+    beds, similar, suggested = simple
+    assert any("bed" in hit["source"]["title"].lower() for hit in beds["hits"])
+    assert set(similar["hits"][0]["contributions"]) == {"image", "graph"}
+    assert suggested["suggestions"][0]["text"].startswith("Arm")
+
+    table, _, printed = run(command_line).partition("{")
+    assert "#1 " in f"{table} "
+    assert {hit["source"]["size"] for hit in json.loads("{" + printed)["hits"]} == {"small"}
+
+
+def test_calibration_is_as_its_page_says(shop: Settings, shop_folder: Path) -> None:
+    engine = {"MAXCOS_ENGINE__INDEX": shop.engine.index, "MAXCOS_ENGINE__URL": shop.engine.url}
+    own, judged, restored = (shell(script, shop_folder.parent, **engine) for script in commands("docs/calibration.md"))
+    assert own.startswith(
+        re.search(r"^    (\d+ text, .*)$", (ROOT / "docs/calibration.md").read_text("utf-8"), re.M)[1]
+    )
+    assert "5 judged queries" in judged
+    assert "left out: only" in judged
+    # The other tests of the demo go on with the maps that it was built with.
+    assert set(json.loads(restored)["fitted"]["spaces"]) == {"text", "image", "image_words", "graph"}
+
+
+@pytest.mark.parametrize(
+    "document", ["README.md", "docs/query.md", "docs/calibration.md", "docs/architecture.md", "docs/quickstart.md"]
+)
 def test_links_lead_somewhere(document: str) -> None:
     text = (ROOT / document).read_text("utf-8")
     for target in re.findall(r"\]\(([^)#]+)\)", text):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ENGINES = ("embedded", "elasticsearch-8", "elasticsearch-9")
+ENGINES = ("embedded", "elasticsearch-8", "elasticsearch-9", "opensearch-3")
 
 
 @cache

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-from es_mappings.probe import connect, is_embedded
+from es_mappings.cluster import connect, is_embedded
 from es_mappings.settings import Settings
 from maxcos.demo import build
 
@@ -23,5 +23,5 @@ def built(folder: Path, engine: str) -> Iterator[Settings]:
         del os.environ["MAXCOS_ENGINE__INDEX"]
     yield settings
     if not is_embedded(settings.engine):
-        with connect(settings.engine) as client:
-            client.indices.delete(index=settings.engine.index)
+        with closing(connect(settings.engine)) as cluster:
+            cluster.request("DELETE", f"/{settings.engine.index}")

@@ -1,0 +1,310 @@
+"""One small client for both families of clusters: requests, bulk writing, and the errors of either as ours."""
+
+from __future__ import annotations
+
+import base64
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from http.client import responses
+from typing import Any, Protocol
+from urllib.parse import urlencode, urlsplit
+
+import orjson
+
+from es_mappings.dialects import Dialect, dialect_for
+from es_mappings.errors import EngineError, EngineRefused, EngineUnavailable, SettingsError
+from es_mappings.settings import EngineSettings
+
+JSON = dict[str, Any]
+
+OVERLOADED = frozenset({408, 429, 502, 503, 504})
+RETRIED = (429, 502, 503, 504)
+RETRIES = 2
+"""How often a request is sent again when nothing answers, or with one of RETRIED. After a timeout it is not."""
+
+BULK: JSON = {
+    "chunk_size": 200,
+    "max_chunk_bytes": 20 * 1024 * 1024,
+    "max_retries": 6,
+    "initial_backoff": 0.5,
+    "max_backoff": 30,
+    "raise_on_error": False,
+    "raise_on_exception": True,
+}
+
+TIME_EXCEEDED = "time_exceeded_exception"
+"""Elasticsearch answers 400 when a search's time is over while a script reads a vector, as if the script was wrong."""
+
+ONE, MANY = "application/json", "application/x-ndjson"
+
+
+def is_embedded(engine: EngineSettings) -> bool:
+    return engine.url.startswith("embedded:")
+
+
+def connect(engine: EngineSettings) -> Cluster:
+    """A client for the cluster's URL; no request is made yet. Raises SettingsError for a URL or credentials that no
+    cluster takes.
+    """
+    if "@" in engine.url:
+        raise SettingsError("engine.url: credentials go into engine.username and MAXCOS_ENGINE__PASSWORD")
+    family, plus, address = engine.url.rpartition("+")
+    if not _is_address(address) or (plus and family not in FAMILIES):
+        raise SettingsError(
+            f"engine.url: {engine.url!r} is none of embedded:PATH, http(s)://HOST:PORT, "
+            "elasticsearch+http(s)://HOST:PORT and opensearch+http(s)://HOST:PORT"
+        )
+    return Cluster(engine, address, family)
+
+
+def probe(cluster: Cluster) -> tuple[Dialect, str]:
+    """Ask the cluster what it is: how to speak to it, and its name and version for people ("OpenSearch 3.5.0").
+
+    Raises EngineUnavailable without an answer, EngineError for what we cannot speak.
+    """
+    version = _version(cluster.request("GET", "/"))
+    major, minor = (int(part) for part in version["number"].split(".")[:2])
+    dialect = dialect_for(_family_of(version), (major, minor))
+    return dialect, f"{dialect.product} {version['number']}"
+
+
+class Cluster:
+    """A client that threads may share. Unless it was told, its first request finds out whom it speaks to.
+
+    Every method raises EngineUnavailable for what may pass by waiting, EngineRefused for other HTTP errors, and
+    EngineError for what no search engine says.
+    """
+
+    def __init__(self, engine: EngineSettings, address: str, family: str) -> None:
+        self._engine = engine
+        self._address = address
+        self._headers = _credentials(engine)
+        self._lock = threading.Lock()
+        self._opened = self._open(family) if family else None
+
+    def request(self, method: str, path: str, *, params: Mapping[str, str] | None = None, body: Any = None) -> Any:
+        """The decoded answer. body: an object, or a list of them that is sent as NDJSON; arrays may be numpy's.
+
+        path: quoted, without a query.
+        """
+        target = f"{path}?{urlencode(params)}" if params else path
+        many = isinstance(body, list)
+        data = None if body is None else b"".join(_json(one) + b"\n" for one in (body if many else [body]))
+        return self._client().send(method, target, data, MANY if many else ONE)
+
+    def exists(self, path: str) -> bool:
+        return bool(self.request("HEAD", path))
+
+    def bulk(self, actions: Iterable[JSON]) -> Iterator[tuple[bool, JSON]]:
+        """Carry out the actions; for each, whether the engine did it, and its answer under the action's name.
+
+        The answers are in the order of the actions, but for those that a busy engine was asked again for.
+        """
+        return self._client().bulk(actions)
+
+    def close(self) -> None:
+        if self._opened is not None:
+            self._opened.close()
+
+    def _client(self) -> _Client:
+        with self._lock:
+            if self._opened is None:
+                self._opened = self._open(self._asked())
+            return self._opened
+
+    def _asked(self) -> str:
+        """The family that the cluster says it is of, by OpenSearch's client: it talks to either."""
+        anyone = _OpenSearch(self._address, self._headers, self._engine.timeout)
+        try:
+            return _family_of(_version(anyone.send("GET", "/", None, ONE)))
+        finally:
+            anyone.close()
+
+    def _open(self, family: str) -> _Client:
+        if family not in FAMILIES:
+            raise EngineError(f"{family} is not supported; supported are {', '.join(FAMILIES)}")
+        if family == "opensearch" and self._engine.api_key is not None:
+            raise SettingsError("engine.api_key: OpenSearch has no API keys; give engine.username and engine.password")
+        return FAMILIES[family](self._address, self._headers, self._engine.timeout)
+
+
+class _Client(Protocol):
+    """The official client of a family, made to raise our errors."""
+
+    def __init__(self, address: str, headers: Mapping[str, str], timeout: float) -> None: ...
+
+    def send(self, method: str, target: str, data: bytes | None, mimetype: str) -> Any: ...
+
+    def bulk(self, actions: Iterable[JSON]) -> Iterator[tuple[bool, JSON]]: ...
+
+    def close(self) -> None: ...
+
+
+class _Elasticsearch:
+    def __init__(self, address: str, headers: Mapping[str, str], timeout: float) -> None:
+        from elastic_transport import TextSerializer
+        from elasticsearch import Elasticsearch, OrjsonSerializer
+
+        self._client = Elasticsearch(
+            address,
+            headers=headers,
+            request_timeout=timeout,
+            # A proxy's error page is text: its status says enough.
+            serializers={ONE: OrjsonSerializer(), "text/*": TextSerializer()},
+            retry_on_timeout=False,
+            retry_on_status=RETRIED,
+            max_retries=RETRIES,
+        )
+
+    def send(self, method: str, target: str, data: bytes | None, mimetype: str) -> Any:
+        headers = {"accept": ONE} if data is None else {"accept": ONE, "content-type": mimetype}
+        with self._errors():
+            answer = self._client.perform_request(method, target, headers=headers, body=data)
+        return bool(answer) if method == "HEAD" else answer.body
+
+    def bulk(self, actions: Iterable[JSON]) -> Iterator[tuple[bool, JSON]]:
+        from elasticsearch.helpers import streaming_bulk
+
+        with self._errors():
+            yield from streaming_bulk(self._client, actions, **BULK)
+
+    def close(self) -> None:
+        self._client.close()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        from elasticsearch import ApiError, SerializationError, TransportError, UnsupportedProductError
+
+        try:
+            yield
+        except SerializationError as error:
+            raise EngineError(f"what was sent or answered is not JSON: {error}") from error
+        except UnsupportedProductError as error:
+            raise EngineError(f"what answers at engine.url is not Elasticsearch: {error}") from error
+        except ApiError as error:
+            raise refusal(error.status_code, error.body) from error
+        except TransportError as error:
+            raise EngineUnavailable(f"the engine cannot be reached: {error}") from error
+
+
+class _OpenSearch:
+    def __init__(self, address: str, headers: Mapping[str, str], timeout: float) -> None:
+        from opensearchpy import JSONSerializer, OpenSearch
+
+        class Orjson(JSONSerializer):
+            def dumps(self, data: Any) -> Any:
+                return data if isinstance(data, bytes | str) else _json(data).decode()
+
+            def loads(self, s: Any) -> Any:
+                return orjson.loads(s)
+
+        self._client = OpenSearch(
+            address,
+            headers=dict(headers),
+            timeout=timeout,
+            serializer=Orjson(),
+            retry_on_timeout=False,
+            retry_on_status=RETRIED,
+            max_retries=RETRIES,
+        )
+
+    def send(self, method: str, target: str, data: bytes | None, mimetype: str) -> Any:
+        with self._errors():
+            return self._client.transport.perform_request(
+                method, target, headers={"accept": ONE, "content-type": mimetype}, body=data
+            )
+
+    def bulk(self, actions: Iterable[JSON]) -> Iterator[tuple[bool, JSON]]:
+        from opensearchpy.helpers import streaming_bulk
+
+        with self._errors():
+            yield from streaming_bulk(self._client, actions, **BULK)
+
+    def close(self) -> None:
+        self._client.close()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        from opensearchpy import ConnectionError, SerializationError, TransportError
+
+        try:
+            yield
+        except (SerializationError, orjson.JSONDecodeError) as error:
+            raise EngineError(f"what was sent or answered is not JSON: {error}") from error
+        except ConnectionError as error:
+            raise EngineUnavailable(f"the engine cannot be reached: {error}") from error
+        except TransportError as error:
+            raise refusal(int(error.status_code), error.info or error.error) from error
+
+
+FAMILIES: dict[str, type[_Client]] = {"elasticsearch": _Elasticsearch, "opensearch": _OpenSearch}
+
+
+def _is_address(address: str) -> bool:
+    """Whether it is http(s)://HOST:PORT, maybe with a path."""
+    try:
+        url = urlsplit(address)
+        return url.scheme in {"http", "https"} and bool(url.hostname and url.port)
+    except ValueError:
+        return False
+
+
+def _credentials(engine: EngineSettings) -> dict[str, str]:
+    if engine.api_key is not None:
+        return {"authorization": f"ApiKey {engine.api_key.get_secret_value()}"}
+    if engine.password is not None:
+        pair = f"{engine.username}:{engine.password.get_secret_value()}"
+        return {"authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+    if engine.username is not None:
+        raise SettingsError("engine.username is given, but no password: set MAXCOS_ENGINE__PASSWORD")
+    return {}
+
+
+def _json(value: Any) -> bytes:
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
+    except orjson.JSONEncodeError as error:
+        raise EngineError(f"what was sent or answered is not JSON: {error}") from error
+
+
+def _version(answer: Any) -> Mapping[str, str]:
+    version = answer.get("version") if isinstance(answer, Mapping) else None
+    if not isinstance(version, Mapping) or "number" not in version:
+        raise EngineError("what answers at engine.url is no search engine")
+    return version
+
+
+def _family_of(version: Mapping[str, str]) -> str:
+    return version.get("distribution", "elasticsearch")
+
+
+def refusal(code: int, body: Any) -> EngineError:
+    """The error for an HTTP status and the decoded body that came with it, also of one search among several."""
+    kind, reason = _causes(body["error"]) if isinstance(body, Mapping) and "error" in body else ("", str(body or ""))
+    reason = reason or responses.get(code, "no reason given")
+    if TIME_EXCEEDED in reason:
+        return EngineUnavailable(f"the engine needs more time than engine.timeout gives: {reason}")
+    if code in OVERLOADED:
+        return EngineUnavailable(f"the engine answers {code}: {reason}")
+    return EngineRefused(code, kind, reason)
+
+
+def _causes(error: Any) -> tuple[str, str]:
+    """The type of the root cause, and the reasons: root causes first, then what caused them, each of them once."""
+    if not isinstance(error, Mapping):
+        return "", str(error)
+    roots = error.get("root_cause") or [error]
+    # A script's own exception is below the shard's failure only.
+    failed = [shard["reason"] for shard in error.get("failed_shards", []) if isinstance(shard.get("reason"), Mapping)]
+    reasons: list[str] = []
+    for reason in (reason for cause in (*roots, *failed, error.get("caused_by")) for reason in _chain(cause)):
+        if not any(reason in said for said in reasons):
+            reasons.append(reason)
+    return str(roots[0].get("type", "")), "; ".join(reasons)
+
+
+def _chain(cause: Any) -> Iterator[str]:
+    while isinstance(cause, Mapping):
+        yield str(cause.get("reason") or cause.get("type", ""))
+        cause = cause.get("caused_by")

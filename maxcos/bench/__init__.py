@@ -1,0 +1,1 @@
+"""Benchmarks of a user's own engine: `maxcos bench`."""

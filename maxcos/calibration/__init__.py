@@ -1,0 +1,1 @@
+"""From cosines to probabilities of relevance; docs/calibration.md has the reasons and the figures."""

@@ -1,0 +1,88 @@
+"""Exact or approximate: which documents a search scores, and why.
+
+Scoring every document that the filter leaves is always right. Approximate search scores the nearest documents of each
+space only, and loses nothing but what the index's own graph loses, under these conditions:
+
+Let s(d) = max over modalities m of w_m * f_m(cos_m(d)), every f_m non-decreasing and every w_m >= 0, and let T be the k
+best documents by s. A document of T owes its score to one modality m. If k documents were nearer in m, each of them
+would score at least as much by m alone, hence at least as much in all. So, up to ties, T lies within the union of the
+modalities' own k nearest documents. Adding b(d) >= 0 for the words keeps this for every document with b(d) = 0, as
+documents before it under s stay before it; those with b(d) > 0 are candidates because their words match. Hence a
+hybrid's k best lie within that union and the documents with a matching word.
+
+It does not hold for a background value that stands in for a missing modality (no neighbour earns it), for an order by
+a field, nor for a rank fusion beyond the lists that it fuses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from es_mappings.types import RRF_WINDOW, SCORE, Ann, Filter, Plan
+
+EXACT_WORK = 25_000_000
+"""Documents times dimensions below which scoring all documents costs no more than walking the graphs.
+
+`maxcos bench query` measures where the two meet.
+"""
+
+MAX_CANDIDATES = 10_000
+"""What engines take at most for the candidates of one clause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """ann: None for exact search. reason: for the person who asks `plan` why."""
+
+    ann: Ann | None
+    reason: str
+
+
+def choose(plan: Plan, asked: str, documents: int, approximate: bool, count: Callable[[Filter | None], int]) -> Choice:
+    """Choose for a plan.
+
+    asked: "auto", "exact" or "ann". documents: how many the index holds. approximate: whether the engine is able to.
+    count: asks the engine how many documents a filter leaves; called only where the answer decides.
+    """
+    if obstacle := _obstacle(plan, approximate):
+        return Choice(None, obstacle)
+    if asked == "exact":
+        return Choice(None, "exact search was asked for")
+    ann = depth(plan)
+    if ann.candidates > MAX_CANDIDATES:
+        return Choice(None, f"a page that deep would need more than {MAX_CANDIDATES} candidates")
+    if asked == "ann":
+        return Choice(ann, "approximate search was asked for")
+    limit = EXACT_WORK // sum(v.space.dims for v in plan.vectors)
+    left = documents
+    if documents > limit and plan.filter is not None:
+        left = count(plan.filter)
+    if left <= limit:
+        return Choice(None, f"{left} documents to score: all of them cost no more than a walk through the graphs")
+    return Choice(ann, f"{left} documents to score are more than {limit}: only the nearest of each space are scored")
+
+
+def _obstacle(plan: Plan, approximate: bool) -> str | None:
+    """Why approximate search is no choice at all; None when it is one."""
+    if plan.fusion.method == "lexical" or not plan.vectors:
+        return "no vectors are compared: every document whose words match is scored"
+    if plan.walk is not None:
+        return "a walk through all hits is exact"
+    if not approximate:
+        return "this engine scores every document that the filter leaves"
+    if plan.fusion.missing == "penalize":
+        return "a background value for missing modalities is no neighbour of the query: every document is scored"
+    if any(sort.field != SCORE or not sort.descending for sort in plan.sort):
+        return "an order by a field looks at every document"
+    return None
+
+
+def depth(plan: Plan) -> Ann:
+    """How many neighbours a page needs.
+
+    Twice as many as its last hit's rank, since the graphs hold rounded vectors and the script ranks by the full ones.
+    """
+    last = RRF_WINDOW if plan.fusion.method == "rrf" else plan.offset + plan.size
+    k = max(2 * last, 50)
+    return Ann(k, max(2 * k, 200))

@@ -1,0 +1,143 @@
+"""The form of a search request: what pydantic checks of the JSON before anything is looked up in a schema."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from es_mappings.errors import FieldProblem, InvalidRequest
+from es_mappings.types import FusionMethod, Missing
+from query_api import cursor
+
+MAX_TEXT = 500
+MAX_TERMS = 16
+MAX_DIMS = 8192
+MAX_SIZE = 200
+MAX_FACETS = 20
+MAX_RANGES = 50
+MAX_SORTS = 5
+MAX_COUNT = 2_147_483_647
+
+Calibrate = Literal["fitted", "raw"]
+PlanWish = Literal["auto", "exact", "ann"]
+
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Weight = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class TermModel(_Model):
+    """One part of a query: exactly one of text, image (base64), item, entity, or a vector of a space."""
+
+    text: str | None = Field(None, min_length=1, max_length=MAX_TEXT)
+    image: str | None = None
+    item: str | None = Field(None, min_length=1, max_length=512)
+    entity: str | None = Field(None, min_length=1, max_length=512)
+    vector: list[Number] | None = Field(None, max_length=MAX_DIMS, fail_fast=True)
+    space: str | None = None
+    weight: float = Field(1.0, ge=-1000, le=1000, allow_inf_nan=False)
+    modalities: list[str] | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if sum(value is not None for value in (self.text, self.image, self.item, self.entity, self.vector)) != 1:
+            raise ValueError("a term is exactly one of text, image, item, entity or vector")
+        return self
+
+
+class FusionModel(_Model):
+    method: FusionMethod = "hybrid"
+    calibration: Calibrate | None = None
+    weights: dict[str, Weight] = Field(default_factory=dict)
+    missing: Missing = "ignore"
+
+
+class FacetModel(_Model):
+    """A field whose values are counted, or only how many fall into each range."""
+
+    field: str
+    ranges: Annotated[list[RangeModel], Field(min_length=1, max_length=MAX_RANGES)] | None = None
+
+
+class RangeModel(_Model):
+    """[from, to): numbers, or dates as text."""
+
+    from_: str | int | Number | None = Field(None, alias="from")
+    to: str | int | Number | None = None
+
+
+class SearchModel(_Model):
+    """The body of POST /v1/search."""
+
+    query: Annotated[list[TermModel], Field(max_length=MAX_TERMS)] | None = None
+    fusion: FusionModel = FusionModel()
+    filter: dict[str, Any] | None = None
+    facets: list[FacetModel] = Field(default_factory=list, max_length=MAX_FACETS)
+    sort: list[Any] = Field(default_factory=list, max_length=MAX_SORTS)
+    size: int = Field(10, ge=0, le=MAX_SIZE)
+    from_: int = Field(0, ge=0, alias="from")
+    after: str | None = Field(None, min_length=1, max_length=cursor.MAX_LENGTH)
+    fields: list[str] | None = Field(None, max_length=100)
+    highlight: bool = False
+    track_total_hits: bool | int = True
+    plan: PlanWish = "auto"
+    explain: bool | Literal["engine"] = False
+
+    @field_validator("query", mode="before")
+    @classmethod
+    def _words(cls, query: Any) -> Any:
+        """Words alone are short for one text term."""
+        if not isinstance(query, str):
+            return query
+        if len(query) > MAX_TEXT:
+            raise ValueError(f"must not be longer than {MAX_TEXT} characters")
+        return [{"text": query}] if query.strip() else []
+
+    @field_validator("facets", mode="before")
+    @classmethod
+    def _names(cls, facets: Any) -> Any:
+        """A name alone is short for the values of that field."""
+        return [{"field": f} if isinstance(f, str) else f for f in facets] if isinstance(facets, list) else facets
+
+    @field_validator("track_total_hits", mode="before")
+    @classmethod
+    def _bound(cls, wish: Any) -> Any:
+        if isinstance(wish, bool) or (isinstance(wish, int) and 1 <= wish <= MAX_COUNT):
+            return wish
+        raise ValueError(f"must be true, false or a whole number from 1 to {MAX_COUNT}")
+
+
+def read_form(body: Any) -> SearchModel:
+    """Raises InvalidRequest naming every offending field."""
+    try:
+        return SearchModel.model_validate(body)
+    except ValidationError as error:
+        raise InvalidRequest(*_problems(error)) from error
+
+
+_MESSAGES = {
+    "dict_type": "must be an object",
+    "extra_forbidden": "there is no such member",
+    "list_type": "must be a list",
+    "missing": "is required",
+    "model_type": "must be an object",
+}
+
+
+def _problems(error: ValidationError) -> list[FieldProblem]:
+    """pydantic's errors with the path as a client wrote it; the names of a union's branches are no part of it."""
+    problems: dict[str, FieldProblem] = {}
+    for e in error.errors(include_url=False, include_context=False, include_input=False):
+        path = ""
+        for part in e["loc"]:
+            if isinstance(part, int):
+                path += f"[{part}]"
+            elif "[" not in part and part not in {"bool", "str", "float", "int"}:
+                path += f".{part}" if path else part
+        message = _MESSAGES.get(e["type"], e["msg"].removeprefix("Value error, "))
+        problems[path] = FieldProblem(path or "body", message)
+    return list(problems.values())

@@ -1,0 +1,217 @@
+"""The clusters' client: whom it speaks to, what it sends, and what it makes of bad answers. A server here plays both
+families; the contract suite uses the real ones.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import numpy as np
+import pytest
+
+from es_mappings.cluster import Cluster, connect, probe
+from es_mappings.errors import EngineError, EngineRefused, EngineUnavailable, SettingsError
+from es_mappings.settings import EngineSettings
+
+ELASTICSEARCH = {"version": {"number": "8.19.1"}}
+OPENSEARCH = {"version": {"number": "3.5.0", "distribution": "opensearch"}}
+
+
+@dataclass
+class Played:
+    """A server's answer to every request but `GET /`, and the requests it got."""
+
+    url: str
+    root: Any = field(default_factory=lambda: ELASTICSEARCH)
+    code: int = 200
+    answer: Any = field(default_factory=dict)
+    requests: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
+
+
+@pytest.fixture
+def played() -> Iterator[Played]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            play.requests.append((self.command, self.path, headers, body))
+            code, answer = (200, play.root) if self.path == "/" else (play.code, play.answer)
+            text = isinstance(answer, str)
+            data = answer.encode() if text else json.dumps(answer).encode()
+            self.send_response(code)
+            self.send_header("content-type", "text/html" if text else "application/json")
+            self.send_header("x-elastic-product", "Elasticsearch")
+            self.send_header("content-length", str(len(data)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(data)
+
+        do_POST = do_PUT = do_HEAD = do_GET
+
+        def log_message(self, format: str, *arguments: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    play = Played(f"http://127.0.0.1:{server.server_port}")
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield play
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(params=["elasticsearch", "opensearch"])
+def cluster(request: pytest.FixtureRequest, played: Played) -> Iterator[Cluster]:
+    with closing(connect(EngineSettings(url=f"{request.param}+{played.url}"))) as client:
+        yield client
+
+
+@pytest.mark.parametrize(("root", "name"), [(ELASTICSEARCH, "elasticsearch8"), (OPENSEARCH, "opensearch")])
+def test_many_threads_find_out_once_whom_they_speak_to(played: Played, root: Any, name: str) -> None:
+    played.root = root
+    with closing(connect(EngineSettings(url=played.url))) as client, ThreadPoolExecutor(8) as pool:
+        assert played.requests == []
+        assert all(pool.map(client.exists, ["/items"] * 8))
+        assert [path for _, path, *_ in played.requests].count("/") == 1
+        assert probe(client)[0].name == name
+
+
+def test_who_is_told_does_not_ask(cluster: Cluster, played: Played) -> None:
+    assert cluster.request("GET", "/items/_mapping") == {}
+    assert [path for _, path, *_ in played.requests] == ["/items/_mapping"]
+
+
+def test_objects_lists_and_numpy_are_json(cluster: Cluster, played: Played) -> None:
+    body = {"vector": np.array([0.5, 0.25], dtype=np.float32)}
+    cluster.request("POST", "/items/_search", params={"a b": "1&2"}, body=body)
+    cluster.request("POST", "/_msearch", body=[{}, body])
+    (_, path, headers, one), (*_, headers_of_many, many) = played.requests
+    assert path == "/items/_search?a+b=1%262"
+    assert [json.loads(one)] == [{"vector": [0.5, 0.25]}]
+    assert many.endswith(b"\n")
+    assert [json.loads(line) for line in many.splitlines()] == [{}, {"vector": [0.5, 0.25]}]
+    assert headers["content-type"].partition(";")[0].endswith("+json") or headers["content-type"] == "application/json"
+    assert "x-ndjson" in headers_of_many["content-type"]
+
+
+def test_documents_that_the_engine_refuses_are_named(cluster: Cluster, played: Played) -> None:
+    played.answer = {"errors": True, "items": [{"index": {"status": 201}}, {"index": {"status": 400, "error": "bad"}}]}
+    vector = np.array([0.5], dtype=np.float32)
+    actions = [{"_op_type": "index", "_index": "items", "_id": i, "_source": {"v": vector}} for i in "ab"]
+    assert [(ok, answer["index"]["status"]) for ok, answer in cluster.bulk(actions)] == [(True, 201), (False, 400)]
+    (*_, body) = played.requests[0]
+    assert [json.loads(line) for line in body.splitlines()][1] == {"v": [0.5]}
+
+
+def failure(kind: str, reason: str | None, **more: Any) -> dict[str, Any]:
+    return {"type": kind, "reason": reason, **more}
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "reason"),
+    [
+        ("no handler found", "", "no handler found"),
+        (
+            failure("index_not_found_exception", "no such index [x]", root_cause=[failure("index_not_found", "no x")]),
+            "index_not_found",
+            "no x",
+        ),
+        (
+            failure(
+                "search_phase_execution_exception",
+                "all shards failed",
+                root_cause=[failure("script_exception", "runtime error")],
+                failed_shards=[
+                    {
+                        "reason": failure(
+                            "script_exception", "runtime error", caused_by=failure("arithmetic", "/ by zero")
+                        )
+                    }
+                ],
+            ),
+            "script_exception",
+            "runtime error; / by zero",
+        ),
+    ],
+)
+def test_a_refusal_has_the_engine_s_own_words(
+    cluster: Cluster, played: Played, error: Any, kind: str, reason: str
+) -> None:
+    played.code, played.answer = 400, {"error": error, "status": 400}
+    with pytest.raises(EngineRefused) as refused:
+        cluster.request("POST", "/items/_search", body={})
+    assert (refused.value.code, refused.value.kind, refused.value.reason) == (400, kind, reason)
+
+
+@pytest.mark.parametrize("code", [408, 429, 502, 503, 504])
+def test_an_overloaded_engine_or_proxy_is_unavailable(cluster: Cluster, played: Played, code: int) -> None:
+    played.code, played.answer = code, "<html>later</html>"
+    with pytest.raises(EngineUnavailable, match=f"{code}: .*later"):
+        cluster.request("GET", "/items")
+
+
+def test_a_script_that_ran_out_of_time_is_not_wrong(cluster: Cluster, played: Played) -> None:
+    cause = failure("script_exception", "runtime error", caused_by=failure("time_exceeded_exception", None))
+    error = failure("search_phase_execution_exception", "x", root_cause=[cause], failed_shards=[{"reason": cause}])
+    played.code, played.answer = 400, {"error": error, "status": 400}
+    with pytest.raises(EngineUnavailable, match="more time"):
+        cluster.request("POST", "/items/_search", body={})
+
+
+@pytest.mark.parametrize("family", ["", "elasticsearch+", "opensearch+"])
+def test_nobody_there_is_unavailable(family: str) -> None:
+    with (
+        closing(connect(EngineSettings(url=f"{family}http://127.0.0.1:1"))) as client,
+        pytest.raises(EngineUnavailable, match="cannot be reached"),
+    ):
+        client.exists("/items")
+
+
+@pytest.mark.parametrize(
+    "root", ["<html>hello</html>", {"hello": 1}, {"version": {"number": "1", "distribution": "x"}}]
+)
+def test_what_is_no_search_engine_is_said_to_be_none(played: Played, root: Any) -> None:
+    played.root = root
+    with closing(connect(EngineSettings(url=played.url))) as client, pytest.raises(EngineError):
+        client.exists("/items")
+
+
+@pytest.mark.parametrize(
+    ("credentials", "sent"),
+    [
+        ({"api_key": "abc"}, "ApiKey abc"),
+        ({"username": "shop", "password": "pässword"}, "Basic c2hvcDpww6Rzc3dvcmQ="),
+    ],
+)
+def test_credentials_are_sent_from_the_first_request_on(played: Played, credentials: dict[str, Any], sent: str) -> None:
+    with closing(connect(EngineSettings(url=played.url, **credentials))) as client:
+        client.exists("/items")
+    assert [headers["authorization"] for *_, headers, _ in played.requests] == [sent, sent]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda url: EngineSettings(url=f"opensearch+{url}", api_key="abc"),
+        lambda url: EngineSettings(url=url, username="shop"),
+        lambda url: EngineSettings(url=f"solr+{url}"),
+        lambda url: EngineSettings(url=url.replace("//", "//user:secret@")),
+        lambda url: EngineSettings(url="http://localhost"),
+        lambda url: EngineSettings(url="localhost:9200"),
+    ],
+)
+def test_a_connection_that_cannot_work_is_refused_without_a_request(
+    played: Played, change: Callable[[str], EngineSettings]
+) -> None:
+    with pytest.raises(SettingsError) as refused:
+        connect(change(played.url))
+    assert "secret" not in str(refused.value)
+    assert played.requests == []

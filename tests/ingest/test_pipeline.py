@@ -1,0 +1,166 @@
+"""From records to an index: centres of a new one, kept centres of an old one, what gets lost on the way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from encoders.contract import Encoded
+from encoders.parts.centring import centred
+from es_mappings.embedded import open_store, store_file
+from es_mappings.provenance import Manifest
+from es_mappings.schema import build_schema
+from es_mappings.settings import EngineSettings, LexicalSettings, ModalitySettings
+from es_mappings.types import Item, Provenance, Space, Term, TextTerm, Vector
+from ingest.centres import MOST_TEXTS, SAMPLE
+from ingest.pipeline import BATCH, Summary, ingest
+from ingest.records import Rejected
+from ingest.sinks import open_sink
+
+DIMS = 8
+
+
+class Letters:
+    """An encoder small enough to follow: a text becomes a direction that depends on its letters."""
+
+    spaces = (Space("text", "text", DIMS),)
+    provenance: Mapping[str, Provenance] = {"text": Provenance("letters", "1", DIMS)}
+
+    def __init__(self) -> None:
+        self.encoded = 0
+
+    def encode_items(self, values: Sequence[Sequence[Any]], base: Path) -> Encoded:
+        self.encoded += len(values)
+        return Encoded({"text": [direction(value[0]) if value else None for value in values]})
+
+    def encode_query(self, term: Term) -> Mapping[str, Vector]:
+        return {"text": direction(term.text.upper())} if isinstance(term, TextTerm) else {}
+
+
+def direction(text: str) -> Vector:
+    row = np.random.default_rng(list(text.encode())).normal(size=DIMS) + 1
+    return np.asarray(row / np.linalg.norm(row), dtype=np.float32)
+
+
+SCHEMA = build_schema(LexicalSettings(), [Letters()])
+Run = Callable[[Sequence[Item | Rejected]], Summary]
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> EngineSettings:
+    return EngineSettings(url=f"embedded:{tmp_path}", index="run")
+
+
+@pytest.fixture
+def encoder() -> Letters:
+    return Letters()
+
+
+@pytest.fixture
+def run(engine: EngineSettings, encoder: Letters, tmp_path: Path) -> Iterator[Run]:
+    with closing(open_sink(engine, SCHEMA)) as sink:
+        yield lambda records: ingest(
+            records,
+            base=tmp_path,
+            source="test",
+            schema=SCHEMA,
+            modalities={"text": ModalitySettings(encoder="letters", source=("title",))},
+            encoders={"text": encoder},
+            sink=sink,
+            dead_letters=tmp_path / "dead.jsonl",
+        )
+
+
+def items(start: int, stop: int) -> list[Item]:
+    return [Item(f"i{n}", {"id": f"i{n}", "title": f"title {n}"}, f"f:{n}") for n in range(start, stop)]
+
+
+def manifest(engine: EngineSettings) -> Manifest | None:
+    with closing(open_sink(engine, SCHEMA)) as sink:
+        return sink.manifest()
+
+
+def stored(engine: EngineSettings) -> dict[str, Vector]:
+    with closing(open_store(store_file(engine.url, engine.index))) as store:
+        found = store.execute("SELECT id, vector FROM items JOIN vectors USING (row)").fetchall()
+    return {identifier: np.frombuffer(data, dtype=np.float32) for identifier, data in found}
+
+
+def test_a_new_index_is_centred_by_its_first_items_and_their_titles_as_queries(
+    run: Run, engine: EngineSettings
+) -> None:
+    summary = run(items(0, 150))
+    assert (summary.read, summary.written, dict(summary.vectors)) == (150, 150, {"text": 150})
+    found = manifest(engine)
+    assert found is not None
+    assert found.receipt is not None
+    titles = [f"title {n}" for n in range(150)]
+    centre = found.centres["text"]
+    np.testing.assert_allclose(centre.items, np.mean([direction(t) for t in titles], axis=0), atol=1e-6)
+    np.testing.assert_allclose(
+        centre.queries["text"], np.mean([direction(t.upper()) for t in titles], axis=0), atol=1e-6
+    )
+    np.testing.assert_allclose(stored(engine)["i7"], centred(direction("title 7"), centre.items), atol=1e-6)
+
+
+def test_an_index_keeps_its_centres(run: Run, engine: EngineSettings) -> None:
+    run(items(0, 150))
+    before = manifest(engine)
+    run(items(100, 400))
+    after = manifest(engine)
+    assert before is not None
+    assert after is not None
+    np.testing.assert_array_equal(before.centres["text"].items, after.centres["text"].items)
+    assert len(stored(engine)) == 400
+    np.testing.assert_allclose(
+        stored(engine)["i399"], centred(direction("title 399"), before.centres["text"].items), atol=1e-6
+    )
+
+
+def test_the_first_items_are_encoded_once_and_later_ones_stream(
+    run: Run, engine: EngineSettings, encoder: Letters
+) -> None:
+    many = SAMPLE + 3 * BATCH
+    summary = run(items(0, many))
+    assert (summary.written, encoder.encoded) == (many, many)
+    assert len(stored(engine)) == many
+    found = manifest(engine)
+    assert found is not None
+    sample = [direction(f"title {n}") for n in range(-(-SAMPLE // BATCH) * BATCH)]
+    np.testing.assert_allclose(found.centres["text"].items, np.mean(sample, axis=0), atol=1e-6)
+    assert MOST_TEXTS < SAMPLE
+
+
+def test_few_items_are_not_centred(run: Run, engine: EngineSettings) -> None:
+    run(items(0, 20))
+    found = manifest(engine)
+    assert found is not None
+    assert found.centres == {}
+    np.testing.assert_array_equal(stored(engine)["i7"], direction("title 7"))
+
+
+def test_a_vector_like_all_others_is_lost_with_its_reason(run: Run, engine: EngineSettings, tmp_path: Path) -> None:
+    same = [Item(f"s{n}", {"id": f"s{n}", "title": "same"}, f"f:{n}") for n in range(120)]
+    summary = run(same)
+    assert (summary.written, dict(summary.vectors), dict(summary.lost)) == (120, {}, {"text": 120})
+    letter = json.loads((tmp_path / "dead.jsonl").read_text("utf-8").splitlines()[0])
+    assert letter["place"] == "f:0"
+    assert "nothing is left" in letter["reason"]
+    assert stored(engine) == {}
+
+
+def test_without_an_item_there_is_no_index(run: Run, engine: EngineSettings, tmp_path: Path) -> None:
+    summary = run([Rejected("f:1", "not JSON", "{"), Item("a", {"title": {"en": "no text"}}, "f:2")])
+    assert (summary.read, summary.written, dict(summary.lost)) == (2, 0, {"item": 2})
+    assert len((tmp_path / "dead.jsonl").read_text("utf-8").splitlines()) == 2
+    assert manifest(engine) is None
+    assert run(items(0, 150)).written == 150
+    found = manifest(engine)
+    assert found is not None
+    assert set(found.centres) == {"text"}
