@@ -68,6 +68,7 @@ def describe(schema: Schema, manifest: Manifest | None = None) -> dict[str, Any]
             "text": [f.name for f in schema.text],
             "filters": {f.name: f.type for f in schema.filters},
             "nested": list(schema.nested),
+            "suggest": list(schema.suggest),
             "spaces": {s.name: {"modality": s.modality, **asdict(schema.provenance[s.name])} for s in schema.spaces},
             "receipt": asdict(manifest.receipt) if manifest.receipt else None,
             "centres": {name: _packed(centre) for name, centre in manifest.centres.items()},

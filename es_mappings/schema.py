@@ -95,11 +95,16 @@ def as_values(value: Any) -> list[Any]:
 
 
 def lookup(source: Mapping[str, Any], field: str) -> Any:
-    """The value of a field, where `a.b` means member b of object a; None when it is absent."""
+    """The value of a field, where `a.b` means member b of object a, or of all objects in the list a; None when it is
+    absent.
+    """
     if field in source:
         return source[field]
     head, dot, rest = field.partition(".")
     inner = source.get(head) if dot else None
+    if isinstance(inner, list):
+        found = [value for one in inner if isinstance(one, Mapping) for value in as_values(lookup(one, rest))]
+        return found or None
     return lookup(inner, rest) if isinstance(inner, Mapping) else None
 
 

@@ -18,6 +18,9 @@ OTHER_VARIABLES = {"MAXCOS_CACHE", "MAXCOS_JAVA_HOME", "MAXCOS_ES_HEAP"}
 """Variables with our prefix that belong to the tools around maxcos, not to its settings."""
 
 FieldType = Literal["keyword", "number", "date", "boolean"]
+NO_MODALITIES = frozenset({"lexical", "background"})
+"""What answers call a hit's words, and what stands in for a missing modality."""
+
 FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 
@@ -158,8 +161,11 @@ class Settings(BaseSettings):
     @classmethod
     def _names(cls, modalities: dict[str, ModalitySettings]) -> dict[str, ModalitySettings]:
         for name in modalities:
-            if not re.fullmatch(r"[a-z][a-z0-9]{0,31}", name) or name == "lexical":
-                raise ValueError(f"{name!r} cannot name a modality: use lower-case letters and digits, not 'lexical'")
+            if not re.fullmatch(r"[a-z][a-z0-9]{0,31}", name) or name in NO_MODALITIES:
+                raise ValueError(
+                    f"{name!r} cannot name a modality: use lower-case letters and digits, "
+                    f"and none of {', '.join(sorted(NO_MODALITIES))}"
+                )
         return modalities
 
     @classmethod

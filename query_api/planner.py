@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from encoders.parts.centring import centred
 
 from encoders.contract import Encoder
+from encoders.parts.centring import centred
 from es_mappings.errors import BadInput, EncoderError, InvalidRequest, ItemNotFound, NothingToSearch
 from es_mappings.provenance import Manifest
 from es_mappings.schema import Schema
@@ -110,6 +110,7 @@ def combine(
     Raises InvalidRequest for a term that cannot be encoded, and where terms cancel each other out.
     """
     sums: dict[str, Vector] = {}
+    weights: dict[str, float] = {}
     degraded: dict[str, None] = {}
     for position, term in enumerate(terms):
         speaks_to = [m for m in encoders if term.modalities is None or m in term.modalities]
@@ -127,7 +128,8 @@ def combine(
             raise InvalidRequest.at(f"query[{position}]", str(error)) from error
         for space, vector in found.items():
             sums[space] = sums.get(space, np.float32(0)) + np.float32(term.weight) * vector
-    return {space: _direction(total) for space, total in sums.items()}, tuple(degraded)
+            weights[space] = weights.get(space, 0.0) + abs(term.weight)
+    return {space: _direction(total, weights[space]) for space, total in sums.items()}, tuple(degraded)
 
 
 def _encoded(
@@ -161,7 +163,8 @@ def _given_vector(
     space = schema.space(term.space)
     if space is None or space.modality not in modalities:
         return {}
-    vector = _direction(np.asarray(term.values, dtype=np.float32))
+    vector = np.asarray(term.values, dtype=np.float32)
+    vector = _direction(vector, float(np.linalg.norm(vector)))
     centre = centres.get(term.space)
     return {term.space: _centred(vector, centre, next(iter(centre.queries), "") if centre else "")}
 
@@ -170,9 +173,10 @@ def _centred(vector: Vector, centre: Centre | None, kind: str) -> Vector:
     return vector if centre is None else centred(vector, centre.queries.get(kind, centre.items))
 
 
-def _direction(vector: Vector) -> Vector:
+def _direction(vector: Vector, weight: float) -> Vector:
+    """The vector at unit length. weight: what its length was if its terms all pointed the same way."""
     norm = float(np.linalg.norm(vector))
-    if norm < 1e-6:
+    if norm <= 1e-6 * weight:
         raise InvalidRequest.at("query", "the terms cancel each other out: nothing is left to look for")
     return np.ascontiguousarray(vector / np.float32(norm), dtype=np.float32)
 

@@ -90,6 +90,15 @@ def test_a_field_exists_where_it_holds_a_value(engine: Engine, field: str, held:
     assert left(engine, found, Not(Exists(field))) == list(range(len(held), len(values) + 1))
 
 
+def test_objects_in_a_list_hold_the_values_of_all(engine: Engine) -> None:
+    """Unless their path is nested: then each of them is looked at by itself."""
+    found = grouped([{"maker": [{"name": "a"}, {"name": ["b", "c"]}, {}]}, {"maker": {"name": "c"}}, {"maker": [{}]}])
+    engine.write(found)
+    assert left(engine, found, OneOf("maker.name", ("b",))) == [0]
+    assert left(engine, found, OneOf("maker.name", ("c",))) == [0, 1]
+    assert left(engine, found, Exists("maker.name")) == [0, 1]
+
+
 # --- prefixes
 
 

@@ -61,6 +61,8 @@ def test_the_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         (('"price:number"', '"price:money"'), "price:money"),
         (('facets = ["category"]', 'facets = ["brand"]'), "brand"),
         (("[modalities.text]", '[modalities."te-xt"]'), "te-xt"),
+        (("[modalities.text]", "[modalities.lexical]"), "lexical"),
+        (("[modalities.text]", "[modalities.background]"), "background"),
         (('encoder = "onnx"\n', ""), r"modalities\.text\.encoder"),
         (('index = "products"', 'index = "products"\napi_key = "x"'), "MAXCOS_ENGINE__API_KEY"),
         (('index = "products"', 'index = "products"\npassword = "x"'), "MAXCOS_ENGINE__PASSWORD"),

@@ -218,6 +218,8 @@ def test_what_is_wrong_is_named(body: Any, fields: list[str]) -> None:
         ({"colour": []}, "filter.colour"),
         ({"colour": ["red"] * 501}, "filter.colour"),
         ({"made": "yesterday"}, "filter.made"),
+        ({"made": "9999-12-31T23:59:59-05:00"}, "filter.made"),
+        ({"made": "0001-01-01T00:00:00+05:00"}, "filter.made"),
         ({"fresh": {"gte": True}}, "filter.fresh"),
         ({"any": []}, "filter.any"),
         ({"any": {"colour": "red"}}, "filter.any"),

@@ -38,10 +38,10 @@ def passes(document: EncodedItem, clause: Filter | None) -> bool:
 
 def values(document: EncodedItem, field: str) -> list[Any]:
     """A field's values as its type: dates as whole milliseconds since 1970."""
-    found: Any = document.item.source
+    found: list[Any] = [document.item.source]
     for name in field.split("."):
-        found = found.get(name) if isinstance(found, Mapping) else None
-    return [_typed(field, value) for value in listed(found)]
+        found = [value for one in found if isinstance(one, Mapping) for value in listed(one.get(name))]
+    return [_typed(field, value) for value in found]
 
 
 def listed(value: Any) -> list[Any]:
