@@ -39,7 +39,7 @@ class Dialect:
     product:        what its makers call it.
     oldest, newest: (major, minor), both included; newest None: no upper bound is known.
     vector_field:   the mapping of a space's field.
-    cosine:         the Painless expression for the cosine of params.PARAM and the field FIELD.
+    cosine:         the Painless expression for the cosine of two others: a query's vector, and a vector field's name.
     nearest:        the query clause for the documents nearest to a vector, among those that a filter leaves, in every
                     shard: (field, vector, Ann, filter) -> clause.
     snapshot:       how a frozen view of an index (a point in time) is opened and closed.

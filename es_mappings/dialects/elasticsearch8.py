@@ -18,8 +18,8 @@ def vector_field(space: Space) -> JSON:
     }
 
 
-def cosine(param: str, field: str) -> str:
-    return f"cosineSimilarity(params.{param}, '{field}')"
+def cosine(query: str, field: str) -> str:
+    return f"cosineSimilarity({query}, {field})"
 
 
 def nearest(field: str, vector: Vector, ann: Ann, clause: JSON | None) -> JSON:

@@ -19,8 +19,8 @@ def vector_field(space: Space) -> JSON:
     }
 
 
-def cosine(param: str, field: str) -> str:
-    return f"cosineSimilarity(params.{param}, doc['{field}'])"
+def cosine(query: str, field: str) -> str:
+    return f"cosineSimilarity({query}, doc[{field}])"
 
 
 def nearest(field: str, vector: Vector, ann: Ann, clause: JSON | None) -> JSON:

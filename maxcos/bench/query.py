@@ -223,7 +223,8 @@ class _Bare:
 
     def search(self, plan: Plan, ann: Ann | None, *, attributed: bool = False) -> float:
         params: JSON = {v.space.name: v.vector for v in plan.vectors}
-        cosines = [self._dialect.cosine(v.space.name, f"{VECTOR_OBJECT}.{v.space.name}") for v in plan.vectors]
+        fields = {v.space.name: f"{VECTOR_OBJECT}.{v.space.name}" for v in plan.vectors}
+        cosines = [self._dialect.cosine(f"params.{name}", f"'{field}'") for name, field in fields.items()]
         inner: JSON = {"match_all": {}}
         if ann is not None:
             nearest = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from es_mappings.dialects import Dialect
@@ -29,12 +30,19 @@ def shift(plan: Plan) -> float:
 def script(plan: Plan, dialect: Dialect) -> JSON:
     """The script of a `script_score` query for the fusions `max` and `hybrid`.
 
-    One unrolled block per space: a call site of cosineSimilarity binds its field once, so a loop would be wrong. All
-    numbers but 0 and 1 are params, so a few texts serve all queries and are compiled once. Those two are not, since a
-    look into the params costs as much as a tenth of a cosine.
+    One unrolled block per space: a call site of cosineSimilarity binds its field once, so a loop would be wrong.
+    Numbers are params, so that a few texts serve all queries: engines compile each once, and only so many in a minute.
+    Weights that are all 1, as they mostly are, are left out: a look into the params costs a tenth of a cosine.
     """
-    numbers = _Numbers()
-    offset = numbers("shift", shift(plan))
+    params: JSON = {f"q_{v.space.name}": v.vector.tolist() for v in plan.vectors}
+
+    def number(name: str, value: float) -> str:
+        params[name] = value
+        return f"params.{name}"
+
+    weighted = any(v.weight != 1.0 for v in plan.vectors)
+    raw = any(v.calibration is None for v in plan.vectors)
+    offset = number("shift", shift(plan)) if raw and weighted else f"{shift(plan):.1f}"
     hybrid, penalize = plan.fusion.method == "hybrid", plan.fusion.missing == "penalize"
     lines = ["boolean seen = false;"] if hybrid and not penalize and plan.vectors else []
     lines.append(f"double best = -{offset};")
@@ -43,46 +51,32 @@ def script(plan: Plan, dialect: Dialect) -> JSON:
         if penalize:
             lines.append(f"boolean has_{modality} = false;")
         for vector in (v for v in plan.vectors if v.space.modality == modality):
-            value = f"best = Math.max(best, {_value(vector, dialect, numbers)});"
+            weight = number(f"w_{vector.space.name}", vector.weight) if weighted else "1.0"
+            value = f"best = Math.max(best, {_value(vector, weight, dialect, number)});"
             lines.append(f"if (doc['{vector_field(vector)}'].size() != 0) {{ {mark}{value} }}")
         if penalize:
-            background = numbers(f"missing_{modality}", backgrounds(plan)[modality])
+            background = number(f"missing_{modality}", backgrounds(plan)[modality])
             lines.append(f"if (!has_{modality}) {{ best = Math.max(best, {background}); }}")
     if hybrid:
         if not plan.vectors:
             lines.append("best = 0.0;")
         elif not penalize:
             lines.append("if (!seen) { best = 0.0; }")
-        weight = numbers("w_lexical", plan.fusion.lexical_weight)
-        saturated = f"_score / (_score + {numbers('saturation', plan.fusion.saturation)})"
+        weight = number("w_lexical", plan.fusion.lexical_weight)
+        saturated = f"_score / (_score + {number('saturation', plan.fusion.saturation)})"
         lines.append(f"return Math.max(0.0, best + {offset} + {weight} * {saturated});")
     else:
         lines.append(f"return Math.max(0.0, best + {offset});")
-    params = {f"q_{v.space.name}": v.vector.tolist() for v in plan.vectors}
-    return {"lang": "painless", "source": "\n".join(lines), "params": params | numbers.params}
+    return {"lang": "painless", "source": "\n".join(lines), "params": params}
 
 
-class _Numbers:
-    """Numbers as the script shall write them: 0 and 1 as they are, others by the name of a param."""
-
-    def __init__(self) -> None:
-        self.params: dict[str, float] = {}
-
-    def __call__(self, name: str, value: float) -> str:
-        if value in {0.0, 1.0}:
-            return f"{abs(value):.1f}"
-        self.params[name] = value
-        return f"params.{name}"
-
-
-def _value(vector: QueryVector, dialect: Dialect, numbers: _Numbers) -> str:
+def _value(vector: QueryVector, weight: str, dialect: Dialect, number: Callable[[str, float], str]) -> str:
     name = vector.space.name
-    cosine = dialect.cosine(f"q_{name}", vector_field(vector))
-    weight = numbers(f"w_{name}", vector.weight)
+    cosine = dialect.cosine(f"params.q_{name}", f"'{vector_field(vector)}'")
     if vector.calibration is None:
         return cosine if weight == "1.0" else f"{weight} * {cosine}"
-    slope = numbers(f"slope_{name}", vector.calibration.slope)
-    offset = numbers(f"offset_{name}", vector.calibration.offset)
+    slope = number(f"slope_{name}", vector.calibration.slope)
+    offset = number(f"offset_{name}", vector.calibration.offset)
     return f"{weight} / (1.0 + Math.exp(-({slope} * {cosine} + {offset})))"
 
 

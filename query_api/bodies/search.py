@@ -120,10 +120,11 @@ def _attribution(plan: Plan, schema: Schema, dialect: Dialect) -> list[JSON]:
         {
             "script_score": {
                 "query": {"exists": {"field": vector_field(v)}},
+                # One text for all fields (each clause runs its own copy): engines compile only so many a minute.
                 "script": {
                     "lang": "painless",
-                    "source": f"Math.max(0.0, {dialect.cosine('q', vector_field(v))} + 1.0)",
-                    "params": {"q": v.vector.tolist()},
+                    "source": f"Math.max(0.0, {dialect.cosine('params.q', 'params.field')} + 1.0)",
+                    "params": {"q": v.vector.tolist(), "field": vector_field(v)},
                 },
                 "_name": COSINE_PREFIX + v.space.name,
             }
