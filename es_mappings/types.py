@@ -147,7 +147,8 @@ class QueryVector:
     """One unit vector to compare with one space; what its cosine counts for is `weight * calibration(cosine)`.
 
     calibration: None leaves the cosine as it is (`raw`). background: what an item counts for that lacks the modality
-    where the plan's policy for missing ones is to penalize; None: nothing is known.
+    where the plan's policy for missing ones is to penalize; None: nothing is known. common: whether nearly all items
+    have a vector in the space; which way is faster depends on it, never the answer.
     """
 
     space: Space
@@ -155,6 +156,7 @@ class QueryVector:
     weight: float = 1.0
     calibration: Calibration | None = None
     background: float | None = None
+    common: bool = False
 
     def value(self, cosine: float) -> float:
         """The calibrated cosine, before its weight."""

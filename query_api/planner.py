@@ -67,7 +67,7 @@ def make_plan(
     asked = {} if request.method == "lexical" else {m: e for m, e in encoders.items() if weights.get(m, 1.0) > 0}
     directions, degraded = combine(request.terms, asked, schema, state.manifest.centres, searcher.item)
     vectors = tuple(
-        QueryVector(space, directions[space.name], weights.get(space.modality, 1.0))
+        QueryVector(space, directions[space.name], weights.get(space.modality, 1.0), common=space.name in state.common)
         for space in schema.spaces
         if space.name in directions
     )

@@ -40,6 +40,8 @@ class Dialect:
     oldest, newest: (major, minor), both included; newest None: no upper bound is known.
     vector_field:   the mapping of a space's field.
     cosine:         the Painless expression for the cosine of two others: a query's vector, and a vector field's name.
+    absent:         what `cosine` throws for a document without the vector, as Painless names it; None: it has to be
+                    asked for beforehand.
     nearest:        the query clause for the documents nearest to a vector, among those that a filter leaves, in every
                     shard: (field, vector, Ann, filter) -> clause.
     snapshot:       how a frozen view of an index (a point in time) is opened and closed.
@@ -57,6 +59,7 @@ class Dialect:
     newest: tuple[int, int] | None
     vector_field: Callable[[Space], JSON]
     cosine: Callable[[str, str], str]
+    absent: str | None
     nearest: Callable[[str, Vector, Ann, JSON | None], JSON]
     snapshot: Snapshots
     index_settings: JSON

@@ -35,6 +35,7 @@ DIALECT = Dialect(
     newest=(8, 999),
     vector_field=vector_field,
     cosine=cosine,
+    absent="IllegalArgumentException",
     nearest=nearest,
     snapshot=Snapshots("_pit", "id", "/_pit", lambda snapshot: {"id": snapshot}),
     index_settings={},

@@ -36,6 +36,7 @@ DIALECT = Dialect(
     newest=None,
     vector_field=vector_field,
     cosine=cosine,
+    absent=None,
     nearest=nearest,
     snapshot=Snapshots(
         "_search/point_in_time", "pit_id", "/_search/point_in_time", lambda snapshot: {"pit_id": [snapshot]}

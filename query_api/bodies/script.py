@@ -32,7 +32,8 @@ def script(plan: Plan, dialect: Dialect) -> JSON:
 
     One unrolled block per space: a call site of cosineSimilarity binds its field once, so a loop would be wrong.
     Numbers are params, so that a few texts serve all queries: engines compile each once, and only so many in a minute.
-    Weights that are all 1, as they mostly are, are left out: a look into the params costs a tenth of a cosine.
+    Weights that are all 1, as they mostly are, are left out: a look into the params costs a tenth of a cosine. Whether
+    a document has the vector costs a tenth as well to ask, and to be told by an exception 1.5 µs where it has none.
     """
     params: JSON = {f"q_{v.space.name}": v.vector.tolist() for v in plan.vectors}
 
@@ -47,13 +48,16 @@ def script(plan: Plan, dialect: Dialect) -> JSON:
     lines = ["boolean seen = false;"] if hybrid and not penalize and plan.vectors else []
     lines.append(f"double best = -{offset};")
     for modality in dict.fromkeys(v.space.modality for v in plan.vectors):
-        mark = f"has_{modality} = true; " if penalize else "seen = true; " if hybrid else ""
+        mark = f" has_{modality} = true;" if penalize else " seen = true;" if hybrid else ""
         if penalize:
             lines.append(f"boolean has_{modality} = false;")
         for vector in (v for v in plan.vectors if v.space.modality == modality):
             weight = number(f"w_{vector.space.name}", vector.weight) if weighted else "1.0"
-            value = f"best = Math.max(best, {_value(vector, weight, dialect, number)});"
-            lines.append(f"if (doc['{vector_field(vector)}'].size() != 0) {{ {mark}{value} }}")
+            value = f"best = Math.max(best, {_value(vector, weight, dialect, number)});{mark}"
+            if vector.common and dialect.absent is not None:
+                lines.append(f"try {{ {value} }} catch ({dialect.absent} e) {{ }}")
+            else:
+                lines.append(f"if (doc['{vector_field(vector)}'].size() != 0) {{ {value} }}")
         if penalize:
             background = number(f"missing_{modality}", backgrounds(plan)[modality])
             lines.append(f"if (!has_{modality}) {{ best = Math.max(best, {background}); }}")

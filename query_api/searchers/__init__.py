@@ -17,13 +17,15 @@ class IndexState:
     """What a planner needs to know of the index.
 
     engine: its name and version, for people. documents: how many items it holds. approximate: whether it is able to
-    search approximately. The state of a cluster may be some seconds old.
+    search approximately. common: the spaces in which nearly all items have a vector. The state of a cluster may be some
+    seconds old.
     """
 
     engine: str
     documents: int
     approximate: bool
     manifest: Manifest
+    common: frozenset[str] = frozenset()
 
 
 class Searcher(Protocol):

@@ -43,6 +43,12 @@ UNKNOWN_SNAPSHOT = frozenset(
 STATE_SECONDS = 30.0
 """How old the remembered mapping may be: calibration and provenance are read again after that."""
 
+COMMON = 0.99
+"""The share of items with a vector from which on an exception for each other one costs less than asking all.
+
+Measured on Elasticsearch 9.4.3: 40 ns to ask, 1.5 µs for an exception, hence a share of 0.974 costs the same.
+"""
+
 SNAPSHOT_LIFE = "5m"
 """How long a walk may rest between two pages."""
 
@@ -83,14 +89,15 @@ class ClusterSearcher:
 
     def count(self, clause: Filter | None = None) -> int:
         self._ask()
-        return self._counted(filter_clause(clause, self._schema) if clause is not None else {"match_all": {}})
+        found = self._count_search({"query": filter_clause(clause, self._schema)} if clause is not None else {})
+        return int(found["hits"]["total"]["value"])
 
-    def _counted(self, query: JSON) -> int:
+    def _count_search(self, asked: JSON) -> JSON:
         # A search without hits, since the engine keeps its answer until the index changes; `_count` it never keeps.
-        body = {"size": 0, "track_total_hits": True, "query": query}
+        body = {"size": 0, "track_total_hits": True, **asked}
         with self._refusals():
-            answer = self._cluster.request("POST", f"/{self._index}/_search", body=body)
-        return int(answer["hits"]["total"]["value"])
+            found: JSON = self._cluster.request("POST", f"/{self._index}/_search", body=body)
+        return found
 
     def item(self, identifier: str) -> StoredItem:
         items = self._items({"ids": {"values": [identifier]}}, 1)
@@ -161,8 +168,17 @@ class ClusterSearcher:
         manifests = [
             read_manifest(self._schema, found["mappings"].get("_meta", {}), index) for index, found in answer.items()
         ]
-        state = IndexState(name, self._counted({"match_all": {}}), approximate=True, manifest=manifests[0])
+        documents, common = self._coverage()
+        state = IndexState(name, documents, approximate=True, manifest=manifests[0], common=common)
         return _Known(dialect, state, frozenset(answer), time.monotonic())
+
+    def _coverage(self) -> tuple[int, frozenset[str]]:
+        """How many items there are, and the spaces in which nearly all of them have a vector."""
+        present = {s.name: {"filter": {"exists": {"field": f"{VECTOR_OBJECT}.{s.name}"}}} for s in self._schema.spaces}
+        found = self._count_search({"aggs": present} if present else {})
+        documents = int(found["hits"]["total"]["value"])
+        counts = {name: aggregation["doc_count"] for name, aggregation in found.get("aggregations", {}).items()}
+        return documents, frozenset(name for name, count in counts.items() if count >= COMMON * documents)
 
     def _items(self, query: JSON, size: int) -> list[StoredItem]:
         self._ask()

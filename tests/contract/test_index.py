@@ -208,3 +208,13 @@ def test_a_sample_is_no_larger_than_the_index_and_leaves_nobody_out(fresh: Engin
     fresh.write([document(f"{i}", {}) for i in range(7)])
     assert {item.id for item in fresh.searcher.sample(500, 0)} == set("0123456")
     assert {item.id for seed in range(60) for item in fresh.searcher.sample(2, seed)} == set("0123456")
+
+
+def test_the_state_names_the_spaces_that_nearly_all_items_have(fresh: Engine) -> None:
+    """One item in a hundred may lack it. The embedded store has no use for it and names none."""
+    have = [("text", "image", *(["graph"] if i < 98 else [])) for i in range(99)]
+    fresh.write(grouped([{}] * 100, [directions(0, *names) for names in have] + [directions(0, "text")]))
+    fresh.searcher.check()
+    state = fresh.searcher.state()
+    assert state.documents == 100
+    assert state.common == (frozenset({"text", "image"}) if fresh.is_cluster else frozenset())

@@ -51,7 +51,7 @@ def test_query_bodies(plan: str, golden: Callable[[str, dict[str, Any]], None]) 
     golden(f"queries/{plan}", search_body(PLANS[plan], shop(), ELASTICSEARCH))
 
 
-@pytest.mark.parametrize("plan", ["max-calibrated", "max-ann-filter", "hybrid-ann"])
+@pytest.mark.parametrize("plan", ["max-calibrated", "max-common", "max-ann-filter", "hybrid-ann"])
 def test_query_bodies_of_opensearch(plan: str, golden: Callable[[str, dict[str, Any]], None]) -> None:
     golden(f"queries/opensearch/{plan}", search_body(PLANS[plan], shop(), OPENSEARCH))
 

@@ -110,6 +110,7 @@ def vectors(draw: st.DrawFn, *, missing: str = "ignore", steepest: float = 40.0)
             by_modality[space.modality],
             maps.get(space.name),
             maps[space.name].background if missing == "penalize" else None,
+            common=draw(st.booleans()),
         )
         for space in SPACES
         if space in chosen

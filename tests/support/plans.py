@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -86,6 +87,8 @@ PENALIZED = tuple(vector(i, calibrated=True, background=0.125) for i in range(3)
 
 PLANS = {
     "max": Plan((vector(0), vector(1)), None, Fusion("max")),
+    "max-common": Plan(tuple(replace(v, common=True) for v in (vector(0), vector(1))), None, Fusion("max")),
+    "hybrid-common": Plan((replace(vector(0), common=True), vector(2)), "oak sofa", Fusion("hybrid")),
     "max-two-spaces-of-one-modality": Plan((vector(1), vector(2)), None, Fusion("max")),
     "max-calibrated": Plan(CALIBRATED, None, Fusion("max")),
     "max-penalize": Plan(PENALIZED, None, Fusion("max", missing="penalize")),
