@@ -36,6 +36,9 @@ BULK: JSON = {
 TIME_EXCEEDED = "time_exceeded_exception"
 """Elasticsearch answers 400 when a search's time is over while a script reads a vector, as if the script was wrong."""
 
+BREAKER = "circuit_breaking_exception"
+"""Engines answer 400 also while they protect themselves, as when they compile no more scripts for some minutes."""
+
 ONE, MANY = "application/json", "application/x-ndjson"
 
 
@@ -285,7 +288,7 @@ def refusal(code: int, body: Any) -> EngineError:
     reason = reason or responses.get(code, "no reason given")
     if TIME_EXCEEDED in reason:
         return EngineUnavailable(f"the engine needs more time than engine.timeout gives: {reason}")
-    if code in OVERLOADED:
+    if code in OVERLOADED or kind == BREAKER:
         return EngineUnavailable(f"the engine answers {code}: {reason}")
     return EngineRefused(code, kind, reason)
 
@@ -297,11 +300,16 @@ def _causes(error: Any) -> tuple[str, str]:
     roots = error.get("root_cause") or [error]
     # A script's own exception is below the shard's failure only.
     failed = [shard["reason"] for shard in error.get("failed_shards", []) if isinstance(shard.get("reason"), Mapping)]
-    reasons: list[str] = []
-    for reason in (reason for cause in (*roots, *failed, error.get("caused_by")) for reason in _chain(cause)):
-        if not any(reason in said for said in reasons):
-            reasons.append(reason)
-    return str(roots[0].get("type", "")), "; ".join(reasons)
+    return str(roots[0].get("type", "")), reasons(*roots, *failed, error.get("caused_by"))
+
+
+def reasons(*failures: Any) -> str:
+    """Why something failed in the engine's words: each failure and what caused it, the outermost first, each once."""
+    said: list[str] = []
+    for reason in (reason for failure in failures for reason in _chain(failure)):
+        if not any(reason in other for other in said):
+            said.append(reason)
+    return "; ".join(said)
 
 
 def _chain(cause: Any) -> Iterator[str]:

@@ -19,6 +19,9 @@ VERSION = 2
 VECTOR_OBJECT = "maxcos"
 """The object that holds the vector fields, so that they never meet a user's own field names."""
 
+MAX_SPACES = 32
+"""Each space is a block of the script, a clause of approximate search and a graph to build for every document."""
+
 RESERVED = frozenset({"id", VECTOR_OBJECT})
 
 OPERATORS = frozenset({"any", "all", "not"})
@@ -173,7 +176,7 @@ class Encodes(Protocol):
 
 
 def build_schema(lexical: LexicalSettings, encoders: Iterable[Encodes]) -> Schema:
-    """Derive the schema. Raises SettingsError when a field's name is taken or two spaces share one."""
+    """Derive the schema. Raises SettingsError for too many spaces, and where two want one name, or one is taken."""
     encoders = tuple(encoders)
     spaces = tuple(space for encoder in encoders for space in encoder.spaces)
     provenance = {name: made for encoder in encoders for name, made in encoder.provenance.items()}
@@ -182,6 +185,8 @@ def build_schema(lexical: LexicalSettings, encoders: Iterable[Encodes]) -> Schem
     _refuse_repeats("lexical.fields", [f.name for f in text])
     _refuse_repeats("lexical.filters", [f.name for f in filters])
     _refuse_repeats("modalities", [s.name for s in spaces])
+    if len(spaces) > MAX_SPACES:
+        raise SettingsError(f"modalities: {len(spaces)} vector fields, but an index has at most {MAX_SPACES}")
     for name in (*(f.name for f in text), *(f.name for f in filters)):
         if name.partition(".")[0] in RESERVED:
             raise SettingsError(f"lexical: the field name {name!r} is reserved")

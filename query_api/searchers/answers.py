@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from es_mappings.cluster import reasons
 from es_mappings.schema import VECTOR_OBJECT, Schema, as_values, lookup
 from es_mappings.types import Hit, StoredItem, Suggestion
 from query_api import highlight
@@ -94,6 +95,6 @@ def incomplete(answers: Iterable[JSON]) -> str | None:
         if answer["timed_out"]:
             return "the engine ran out of time: what it had found by then is shown"
         if failed:
-            causes = {str(f.get("reason", {}).get("reason")) for f in answer["_shards"].get("failures", [])}
-            return f"{failed} of {answer['_shards']['total']} shards failed: {'; '.join(sorted(causes))}"
+            why = reasons(*(failure.get("reason") for failure in answer["_shards"].get("failures", [])))
+            return f"{failed} of {answer['_shards']['total']} shards failed: {why}"
     return None
