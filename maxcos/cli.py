@@ -229,6 +229,7 @@ def bench() -> None:
 @click.option("--shards", multiple=True, type=click.IntRange(1, 64), default=(1, 4), show_default=True)
 @click.option("--dims", type=click.IntRange(8, 4096), default=384, show_default=True)
 @click.option("--queries", type=click.IntRange(1), default=50, show_default=True)
+@click.option("--segments", type=click.IntRange(1), help="Merge each shard to so many first. Default: leave them.")
 @click.option("--keep", is_flag=True, help="Leave the indices maxcos-bench-* for the next run.")
 @click.option(
     "--output", type=click.Path(path_type=Path, dir_okay=False), help="Also write the figures there, as JSON."
@@ -239,6 +240,7 @@ def bench_query(
     shards: tuple[int, ...],
     dims: int,
     queries: int,
+    segments: int | None,
     keep: bool,
     output: Path | None,
 ) -> None:
@@ -252,7 +254,16 @@ def bench_query(
 
     parts = (1,) if is_embedded(EngineSettings(url=engine)) else shards
     found = [
-        run(engine, size, part, dims=dims, queries=queries, keep=keep, say=lambda text: click.echo(text, err=True))
+        run(
+            engine,
+            size,
+            part,
+            dims=dims,
+            queries=queries,
+            segments=segments,
+            keep=keep,
+            say=lambda text: click.echo(text, err=True),
+        )
         for size in documents
         for part in parts
     ]

@@ -1,13 +1,16 @@
 """`maxcos bench query`: exact and approximate search of one synthetic catalogue, in one run, against their limits.
 
 The limits are numpy's matrix products over the same vectors (what any exact search has to read from memory) and the
-best request that we could write by hand, sent by the bare client. Ways are measured in turn, query by query.
+best request that we could write by hand, sent by the bare client. For each query the ways are measured in an order that
+is drawn, as each leaves the caches warm for the next. numpy is measured apart: its threads go on waiting for work after
+a product, which costs whoever comes next up to 40 ms.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,15 +22,17 @@ from es_mappings.dialects import Dialect
 from es_mappings.provenance import Receipt
 from es_mappings.schema import VECTOR_OBJECT, Schema
 from es_mappings.settings import EngineSettings
-from es_mappings.types import Ann, Fusion, Matrix, Page, Plan, Provenance, QueryVector, Space, Term, Vector
+from es_mappings.types import Ann, Fusion, Matrix, OneOf, Page, Plan, Provenance, QueryVector, Space, Term, Vector
 from ingest.sinks import open_sink
-from maxcos.bench.data import Catalogue
+from maxcos.bench.data import CATEGORIES, Catalogue
 from query_api.candidates import depth
-from query_api.searchers import Searcher, open_searcher
+from query_api.searchers import IndexState, Searcher, open_searcher
 from query_api.service import SearchService
 
 JSON = dict[str, Any]
 WARM_UP = 5
+TENTH = OneOf("category", tuple(f"category-{number}" for number in range(CATEGORIES // 10)))
+"""A filter that leaves a tenth of the catalogue."""
 
 
 @dataclass(slots=True)
@@ -49,24 +54,38 @@ def _percentile(values: Sequence[float], rank: int) -> float:
 
 
 def run(
-    url: str, documents: int, shards: int, *, dims: int, queries: int, keep: bool, say: Callable[[str], object]
+    url: str,
+    documents: int,
+    shards: int,
+    *,
+    dims: int,
+    queries: int,
+    segments: int | None,
+    keep: bool,
+    say: Callable[[str], object],
 ) -> JSON:
     """Measure one engine with one size of catalogue.
 
-    An index of an earlier run with `keep` is used again. Raises what the engine raises.
+    segments: to how many in each shard the index is merged first; None leaves it as indexing left it. An index of an
+    earlier run with `keep` is used again. Raises what the engine raises.
     """
     catalogue = Catalogue(documents, dims)
     engine = EngineSettings(url=url, index=f"maxcos-bench-{documents}-{shards}", shards=shards, timeout=120)
     schema = catalogue.schema()
     seconds = _fill(engine, catalogue, schema, say)
+    if segments is not None and not is_embedded(engine):
+        say(f"{engine.index}: merging to {segments} segments in each shard")
+        _merge(engine, segments)
     searcher = open_searcher(engine, schema)
     try:
         matrices = catalogue.matrices()
-        asked = [_plan(schema, words, vectors) for words, vectors in catalogue.queries(WARM_UP + queries)]
+        state = searcher.state()
+        asked = [_plan(schema, state, words, vectors) for words, vectors in catalogue.queries(WARM_UP + queries)]
         found: JSON = {
-            "engine": searcher.state().engine,
+            "engine": state.engine,
             "documents": documents,
             "shards": shards,
+            "segments": None if is_embedded(engine) else _segments(engine),
             "dims": dims,
             "modalities": len(schema.spaces),
             "queries": queries,
@@ -106,44 +125,52 @@ def _delete(engine: EngineSettings) -> None:
 
         store_file(engine.url, engine.index).unlink()
         return
-    cluster = connect(engine)
-    cluster.request("DELETE", f"/{engine.index}")
-    cluster.close()
+    with closing(connect(engine)) as cluster:
+        cluster.request("DELETE", f"/{engine.index}")
 
 
-def _plan(schema: Schema, words: str, vectors: Mapping[str, Vector]) -> Plan:
+def _merge(engine: EngineSettings, segments: int) -> None:
+    patient = engine.model_copy(update={"timeout": 3600.0})
+    with closing(connect(patient)) as cluster:
+        cluster.request("POST", f"/{engine.index}/_forcemerge", params={"max_num_segments": str(segments)})
+        cluster.request("POST", f"/{engine.index}/_refresh")
+
+
+def _segments(engine: EngineSettings) -> int:
+    """How many segments searches look into, over all shards."""
+    with closing(connect(engine)) as cluster:
+        shards = cluster.request("GET", f"/{engine.index}/_segments")["indices"][engine.index]["shards"]
+    found = [segment for copies in shards.values() for segment in copies[0]["segments"].values()]
+    return sum(segment["search"] for segment in found)
+
+
+def _plan(schema: Schema, state: IndexState, words: str, vectors: Mapping[str, Vector]) -> Plan:
     """What the service would plan for these words; a page of ten."""
-    return Plan(tuple(QueryVector(s, vectors[s.name]) for s in schema.spaces), words, Fusion("hybrid"), fields=())
+    asked = tuple(QueryVector(s, vectors[s.name], common=s.name in state.common) for s in schema.spaces)
+    return Plan(asked, words, Fusion("hybrid"), fields=())
 
 
 def _measure(
     engine: EngineSettings, schema: Schema, searcher: Searcher, plans: Sequence[Plan], matrices: Mapping[str, Matrix]
 ) -> JSON:
     maxima = [replace(plan, words=None, fusion=Fusion("max")) for plan in plans]
-    ways: dict[str, Callable[[Plan], float]] = {
-        "numpy": lambda plan: _numpy(plan, matrices),
-        "exact": lambda plan: searcher.search(plan).engine_ms,
-    }
+    timings = _time(maxima, {"numpy": lambda plan: _numpy(plan, matrices)})
+    ways: dict[str, Callable[[Plan], float]] = {"exact": lambda plan: searcher.search(plan).engine_ms}
     able = searcher.state().approximate
     service = SearchService(schema, {s.modality: _Silent(s) for s in schema.spaces}, searcher)
     if able:
         cluster = connect(engine)
         bare = _Bare(cluster, probe(cluster)[0], engine.index)
         ways |= {
+            "exact, service": lambda plan: _serve(service, plan, "exact"),
             "exact, bare client": lambda plan: bare.search(plan, None),
+            "exact, bare client, ties by id": lambda plan: bare.search(plan, None, ties=True),
             "ann": lambda plan: searcher.search(replace(plan, ann=depth(plan))).engine_ms,
             "ann, bare client": lambda plan: bare.search(plan, depth(plan)),
             "ann, bare client, attributed": lambda plan: bare.search(plan, depth(plan), attributed=True),
-            "ann, service": lambda plan: _serve(service, plan),
+            "ann, service": lambda plan: _serve(service, plan, "ann"),
         }
-    timings = {name: Timings() for name in ways}
-    for position, plan in enumerate(maxima):
-        for name, way in ways.items():
-            started = time.perf_counter()
-            engine_ms = way(plan)
-            if position >= WARM_UP:
-                timings[name].client.append((time.perf_counter() - started) * 1000)
-                timings[name].engine.append(engine_ms)
+    timings |= _time(maxima, ways)
     found: JSON = {"ms": {name: timing.summary() for name, timing in timings.items()}}
     found["ratios"] = _ratios(timings)
     if able:
@@ -151,8 +178,24 @@ def _measure(
             "max@10": _recall(searcher, maxima, 10),
             "max@100": _recall(searcher, maxima, 100),
             "hybrid@10": _recall(searcher, plans, 10),
+            "max@10 of a tenth": _recall(searcher, [replace(plan, filter=TENTH) for plan in maxima], 10),
+            "hybrid@10 of a tenth": _recall(searcher, [replace(plan, filter=TENTH) for plan in plans], 10),
         }
     return found
+
+
+def _time(plans: Sequence[Plan], ways: Mapping[str, Callable[[Plan], float]]) -> dict[str, Timings]:
+    """All ways with all plans but the first, which warm up. A way returns the engine's own milliseconds."""
+    timings = {name: Timings() for name in ways}
+    drawn = np.random.default_rng(0)
+    for position, plan in enumerate(plans):
+        for name in drawn.permutation(list(ways)):
+            started = time.perf_counter()
+            engine_ms = ways[name](plan)
+            if position >= WARM_UP:
+                timings[name].client.append((time.perf_counter() - started) * 1000)
+                timings[name].engine.append(engine_ms)
+    return timings
 
 
 def _ratios(timings: Mapping[str, Timings]) -> JSON:
@@ -164,8 +207,10 @@ def _ratios(timings: Mapping[str, Timings]) -> JSON:
         found |= {
             "ann / exact": median("ann") / median("exact"),
             "exact minus bare, ms": median("exact") - median("exact, bare client"),
+            "exact minus bare with ties, ms": median("exact") - median("exact, bare client, ties by id"),
+            "exact, service minus bare, ms": median("exact, service") - median("exact, bare client"),
             "ann minus bare, ms": median("ann") - median("ann, bare client"),
-            "service minus bare, ms": median("ann, service") - median("ann, bare client"),
+            "ann, service minus bare, ms": median("ann, service") - median("ann, bare client"),
             "attribution, ms": median("ann, bare client, attributed") - median("ann, bare client"),
         }
     return {name: round(value, 3) for name, value in found.items()}
@@ -179,9 +224,9 @@ def _numpy(plan: Plan, matrices: Mapping[str, Matrix]) -> float:
     return (time.perf_counter() - started) * 1000
 
 
-def _serve(service: SearchService, plan: Plan) -> float:
+def _serve(service: SearchService, plan: Plan, way: str) -> float:
     terms = [{"vector": v.vector.tolist(), "space": v.space.name} for v in plan.vectors]
-    answer = service.search({"query": terms, "fusion": {"method": "max"}, "plan": "ann", "fields": []})
+    answer = service.search({"query": terms, "fusion": {"method": "max"}, "plan": way, "fields": []})
     return float(answer["engine_ms"])
 
 
@@ -221,7 +266,7 @@ class _Bare:
         self._dialect = dialect
         self._path = f"/{index}/_search"
 
-    def search(self, plan: Plan, ann: Ann | None, *, attributed: bool = False) -> float:
+    def search(self, plan: Plan, ann: Ann | None, *, attributed: bool = False, ties: bool = False) -> float:
         params: JSON = {v.space.name: v.vector for v in plan.vectors}
         fields = {v.space.name: f"{VECTOR_OBJECT}.{v.space.name}" for v in plan.vectors}
         cosines = [self._dialect.cosine(f"params.{name}", f"'{field}'") for name, field in fields.items()]
@@ -238,6 +283,8 @@ class _Bare:
             "_source": False,
             "track_total_hits": False,
         }
+        if ties:
+            body["sort"] = [{"_score": "desc"}, {"id": "asc"}]
         if attributed:
             named = [
                 {
