@@ -297,10 +297,15 @@ RRF_WINDOW = 500
 
 @dataclass(frozen=True, slots=True)
 class Ann:
-    """Approximate search: the `k` nearest items of each space out of `candidates` visited ones, per shard."""
+    """Approximate search: the `k` nearest items of each space out of `candidates` visited ones, per shard.
+
+    words: how many items are scored as well because their words match: all that match, or where more do the best of
+    them, with those that tie with the last.
+    """
 
     k: int
     candidates: int
+    words: int = 2000
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from es_mappings.types import RRF_WINDOW, Filter, Page, Plan, StoredItem, Sugges
 from query_api.bodies.counts import count_body, read_counts
 from query_api.bodies.filters import filter_clause
 from query_api.bodies.script import shift
-from query_api.bodies.search import ids_body, list_body, search_body
+from query_api.bodies.search import ids_body, list_body, matching_body, search_body
 from query_api.bodies.words import suggest_body
 from query_api.rrf import fuse, list_plans
 from query_api.searchers import IndexState
@@ -130,6 +130,8 @@ class ClusterSearcher:
                 },
                 **self._shown(ids_body(plan, ["(the ids of the page)"], self._schema, dialect)),
             }
+        elif (matching := matching_body(plan, self._schema, dialect)) is not None:
+            asked = {"words": self._shown(matching), **self._shown(search_body(plan, self._schema, dialect))}
         else:
             asked = self._shown(search_body(plan, self._schema, dialect))
         return asked | ({"counts": self._shown(counts)} if counts else {})
@@ -200,14 +202,19 @@ class ClusterSearcher:
 
     def _found(self, plan: Plan, known: _Known) -> Page:
         counts = count_body(plan, self._schema)
+        matching = matching_body(plan, self._schema, known.dialect) if plan.size else None
+        before: list[JSON] = []
+        if matching is not None:
+            before = self._send([b for b in (matching, counts) if b is not None], plan, known, named=False)
+        least = before[0]["hits"]["hits"][0]["_score"] if before and before[0]["hits"]["hits"] else None
         # One hit more tells whether the walk goes on.
         asked = replace(plan, size=plan.size + 1) if plan.walk is not None else plan
-        body = search_body(asked, self._schema, known.dialect) if plan.size else None
-        bodies = [b for b in (body, counts) if b is not None]
+        body = search_body(asked, self._schema, known.dialect, least) if plan.size else None
+        bodies = [b for b in (body, None if before else counts) if b is not None]
         if body is not None and plan.walk is not None and plan.walk.after is not None:
             body["search_after"] = list(plan.walk.after)
         answers = self._send(bodies, plan, known, named=body is not None)
-        total, facets = read_counts(answers[-1], plan, self._schema) if counts else (None, ())
+        total, facets = read_counts((before or answers)[-1], plan, self._schema) if counts else (None, ())
         found = answers[0] if body is not None else None
         hits = found["hits"]["hits"] if found else []
         more = len(hits) > plan.size
@@ -216,9 +223,9 @@ class ClusterSearcher:
             hits=tuple(read_hit(hit, shift(plan), self._schema) for hit in hits),
             total=total,
             facets=facets,
-            engine_ms=float(max(answer["took"] for answer in answers)) if answers else 0.0,
+            engine_ms=float(sum(max(a["took"] for a in together) for together in (before, answers) if together)),
             scored=found["hits"]["total"]["value"] if found else 0,
-            partial=incomplete(answers),
+            partial=incomplete([*before, *answers]),
             next=self._next(plan, found, tuple(hits[-1]["sort"])) if found and more else None,
         )
 
@@ -230,8 +237,7 @@ class ClusterSearcher:
         answers = self._send([*bodies, *([counts] if counts else [])], plan, known, named=False)
         total, facets = read_counts(answers[-1], plan, self._schema) if counts else (None, ())
         found = answers[: len(bodies)]
-        ids = [[hit["_id"] for hit in answer["hits"]["hits"]] for answer in found]
-        fused = fuse(dict(zip(listed, ids, strict=True)), plan)
+        fused = fuse(dict(zip(listed, map(_ids, found), strict=True)), plan)
         offset = plan.walk.after[0] if plan.walk and plan.walk.after else plan.offset
         end = min(offset + plan.size, RRF_WINDOW)
         ranked = fused[offset:end]
@@ -333,6 +339,10 @@ class ClusterSearcher:
     def _shown(self, body: JSON) -> JSON:
         path = f"/{self._index}/_search?include_named_queries_score=true"
         return {"method": "POST", "path": path, "body": {**body, "timeout": self._timeout}}
+
+
+def _ids(answer: JSON) -> list[str]:
+    return [hit["_id"] for hit in answer["hits"]["hits"]]
 
 
 def _expired() -> InvalidRequest:

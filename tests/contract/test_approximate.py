@@ -93,6 +93,28 @@ def test_words_that_match_are_candidates_however_far_their_vectors(engine: Engin
     assert engine.searcher.search(plan).hits[0].id == found[-1].item.id
 
 
+@pytest.mark.parametrize("words", [1, 2, 3, 4, 6, 50])
+def test_of_many_items_with_the_words_the_best_are_candidates(engine: Engine, words: int) -> None:
+    """With those that tie with the last of them; the other neighbours get what their own words are worth."""
+    near, far = direction(1, 6), -direction(1, 6)
+    sources = [{"title": "lamp lamp lamp"}, {"title": "lamp lamp chair"}, *[{"title": "lamp chair sofa"}] * 3, {}]
+    found = grouped([*sources, {"title": "lamp chair sofa desk bed"}], [{"text": far}] * 5 + [{"text": near}] * 2)
+    engine.write(found)
+    asked = (QueryVector(SPACES[0], near, 0.125),)
+    ann = Ann(k=2, candidates=50, words=words)
+    plan = Plan(asked, "lamp", Fusion("hybrid", 0.5), within(found), size=10, ann=ann)
+    page = engine.searcher.search(plan)
+    matching = engine.bm25("lamp", found)
+    expected = {scored.id: scored for scored in rank(plan, found, matching)}
+    for hit in page.hits:
+        assert_hit(hit, plan, expected[hit.id])
+    if engine.is_cluster:
+        least = sorted(matching.values(), reverse=True)[words - 1] if words <= len(matching) else 0.0
+        best = {i for i, score in matching.items() if score >= least}
+        assert {hit.id for hit in page.hits} == best | {found[5].item.id, found[6].item.id}
+    assert page.total == total(plan, found, matching)
+
+
 def test_one_neighbour_of_each_space_is_enough_for_the_best_hit(engine: Engine, many: list[EncodedItem]) -> None:
     """A graph of this size finds the nearest of a space; its maximum is then the best hit."""
     item = many[200]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from es_mappings.settings import EngineSettings
 from es_mappings.types import Calibration, Fusion, OneOf, Plan, QueryVector
 from plans import ALL, COUNTS, PLANS, SPACES, shop, vector
 from query_api.bodies.counts import count_body
-from query_api.bodies.search import ids_body, list_body, search_body
+from query_api.bodies.search import ids_body, list_body, matching_body, search_body
 from query_api.bodies.words import suggest_body
 from query_api.rrf import list_plans
 
@@ -76,6 +77,15 @@ def test_rank_fusion_bodies(golden: Callable[[str, dict[str, Any]], None]) -> No
     for name, listed in list_plans(plan).items():
         golden(f"queries/rrf-list-{name}", list_body(listed, shop(), ELASTICSEARCH))
     golden("queries/rrf-hits", ids_body(plan, ["item-1", "item-2"], shop(), ELASTICSEARCH))
+
+
+def test_bodies_of_an_approximate_hybrid_whose_words_are_everywhere(
+    golden: Callable[[str, dict[str, Any]], None],
+) -> None:
+    plan = replace(PLANS["hybrid-ann"], filter=OneOf("brand", ("a",)))
+    golden("queries/hybrid-ann-matching", matching_body(plan, shop(), ELASTICSEARCH) or {})
+    golden("queries/hybrid-ann-best-matches", search_body(plan, shop(), ELASTICSEARCH, 3.25))
+    assert [name for name, plan in PLANS.items() if matching_body(plan, shop(), ELASTICSEARCH)] == ["hybrid-ann"]
 
 
 def test_suggestion_body(golden: Callable[[str, dict[str, Any]], None]) -> None:

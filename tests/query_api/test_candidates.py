@@ -71,6 +71,22 @@ def test_an_engine_without_graphs_is_exact() -> None:
 
 
 def test_the_depth_follows_the_last_hit_of_the_page() -> None:
-    assert depth(PLAN) == Ann(50, 200)
-    assert depth(replace(PLAN, size=100, offset=100)) == Ann(400, 800)
-    assert depth(replace(PLAN, fusion=Fusion("rrf"))).k >= RRF_WINDOW
+    alone = replace(PLAN, words=None, fusion=Fusion("max"))
+    assert depth(alone) == Ann(50, 100, 2000)
+    assert depth(replace(alone, size=100, offset=100)) == Ann(400, 800, 2000)
+    assert depth(PLAN) == Ann(200, 200, 2000)
+    assert depth(replace(PLAN, size=100, offset=300)) == Ann(800, 1600, 4000)
+    assert depth(replace(PLAN, fusion=Fusion("rrf"))).k == RRF_WINDOW
+
+
+def test_a_filter_makes_the_graphs_be_searched_further() -> None:
+    filtered = replace(PLAN, words=None, filter=FILTER)
+    assert depth(filtered) == Ann(50, 400, 2000)
+    assert depth(replace(filtered, offset=2000)).candidates == MAX_CANDIDATES
+
+
+def test_engines_are_not_asked_for_more_than_they_take() -> None:
+    for offset in range(0, 10_000, 90):
+        ann = chosen(replace(PLAN, offset=offset, filter=FILTER), "ann").ann
+        assert ann is None or ann.k <= ann.candidates <= MAX_CANDIDATES
+        assert ann is None or ann.words <= 10_000

@@ -61,6 +61,11 @@ class Search:
             found |= set(present[np.argsort(-column[present], kind="stable")][:k].tolist())
         return found
 
+    def worth_of_neighbour(self, k: int) -> float:
+        """What the k-th nearest item of a modality has for it, in the modality where that is most; at least 0."""
+        values = np.where(np.isnan(self.cosines), -np.inf, self.values())
+        return max([0.0, *(float(np.sort(column)[-k]) for column in values.T if len(column) >= k)])
+
 
 def best(scores: dict[int, float], k: int) -> list[float]:
     return sorted(scores.values(), reverse=True)[:k]
@@ -114,6 +119,22 @@ def test_the_best_of_a_hybrid_are_among_those_and_the_items_whose_words_match(se
     scores = search.hybrid()
     candidates = search.nearest(k) | {int(i) for i in np.flatnonzero(search.words)}
     assert best(among(scores, candidates), k) == best(scores, k)
+
+
+@given(search=searches(), k=st.integers(1, 13), n=st.integers(1, 13))
+def test_what_is_left_out_of_a_hybrid_is_worth_no_more_than_the_last_neighbours_and_the_last_match(
+    search: Search, k: int, n: int
+) -> None:
+    scores = search.hybrid()
+    matching = sorted(np.flatnonzero(search.words).tolist(), key=lambda i: -search.words[i])[:n]
+    candidates = search.nearest(k) | set(matching)
+    last = search.words[matching[-1]] if matching else 0.0
+    bound = search.worth_of_neighbour(k) + 0.3 * last / (last + 8.0)
+    assert all(scores[i] <= bound + 1e-12 for i in scores.keys() - candidates)
+    for size in range(1, len(scores) + 1):
+        page = best(among(scores, candidates), size)
+        if len(page) == size and page[-1] > bound + 1e-12:
+            assert page == best(scores, size)
 
 
 def one_modality(*column: float) -> Numbers:
