@@ -23,8 +23,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil
 
 from es_mappings.types import RRF_WINDOW, SCORE, Ann, Filter, Plan
+from query_api.searchers import IndexState
 
 EXACT_WORK = 10_000_000
 """Documents times dimensions below which scoring all documents costs no more than walking the graphs.
@@ -50,24 +52,24 @@ class Choice:
     reason: str
 
 
-def choose(plan: Plan, asked: str, documents: int, approximate: bool, count: Callable[[Filter | None], int]) -> Choice:
+def choose(plan: Plan, asked: str, state: IndexState, count: Callable[[Filter | None], int]) -> Choice:
     """Choose for a plan.
 
-    asked: "auto", "exact" or "ann". documents: how many the index holds. approximate: whether the engine is able to.
-    count: asks the engine how many documents a filter leaves; called only where the answer decides.
+    asked: "auto", "exact" or "ann". state: of the index. count: asks the engine how many documents a filter leaves;
+    called only where the answer decides.
     """
-    if obstacle := _obstacle(plan, approximate):
+    if obstacle := _obstacle(plan, state.approximate):
         return Choice(None, obstacle)
     if asked == "exact":
         return Choice(None, "exact search was asked for")
-    ann = depth(plan)
+    ann = depth(plan, state.shards)
     if 2 * ann.k > MAX_CANDIDATES:
         return Choice(None, f"a page that deep would need more than {MAX_CANDIDATES} candidates")
     if asked == "ann":
         return Choice(ann, "approximate search was asked for")
     limit = EXACT_WORK // sum(v.space.dims for v in plan.vectors)
-    left = documents
-    if documents > limit and plan.filter is not None:
+    left = state.documents
+    if left > limit and plan.filter is not None:
         left = count(plan.filter)
     if left <= limit:
         return Choice(None, f"{left} documents to score: all of them cost no more than a walk through the graphs")
@@ -89,15 +91,18 @@ def _obstacle(plan: Plan, approximate: bool) -> str | None:
     return None
 
 
-def depth(plan: Plan) -> Ann:
-    """How many neighbours a page needs.
+def depth(plan: Plan, shards: int = 1) -> Ann:
+    """How many neighbours a page needs from each shard.
 
     Twice as many as its last hit's rank, since the graphs hold rounded vectors and the script ranks by the full ones;
     under a rank fusion as many as are fused. A filter may leave few of a graph's neighbourhood, so more are visited.
+    Shards share that work, but each must be able to fill the page by itself.
     """
     last = plan.offset + plan.size
     near = RRF_WINDOW if plan.fusion.method == "rrf" else max(2 * last, LEAST_NEIGHBOURS)
     mixed = plan.fusion.method == "hybrid" and plan.words is not None
     k = max(near, LEAST_HYBRID_NEIGHBOURS) if mixed else near
     visited = max(k, (8 if plan.filter is not None else 2) * near)
+    k = max(ceil(k / shards), last)
+    visited = max(ceil(visited / shards), k, 2 * last)
     return Ann(k, min(visited, MAX_CANDIDATES), min(max(MATCHES, 10 * last), MAX_CANDIDATES))

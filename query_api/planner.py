@@ -93,7 +93,7 @@ def make_plan(
         count=request.count,
         walk=request.walk,
     )
-    choice = choose(plan, request.plan, state.documents, state.approximate, searcher.count)
+    choice = choose(plan, request.plan, state, searcher.count)
     kind: Literal["exact", "ann"] = "ann" if choice.ann else "exact"
     return Planned(replace(plan, ann=choice.ann), kind, choice.reason, degraded, calibration)
 

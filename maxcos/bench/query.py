@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 
 from encoders.contract import Encoded
-from es_mappings.cluster import Cluster, connect, is_embedded, probe
-from es_mappings.dialects import Dialect
+from es_mappings.cluster import connect, is_embedded, probe
 from es_mappings.provenance import Receipt
 from es_mappings.schema import VECTOR_OBJECT, Schema
 from es_mappings.settings import EngineSettings
@@ -154,26 +153,37 @@ def _measure(
     engine: EngineSettings, schema: Schema, searcher: Searcher, plans: Sequence[Plan], matrices: Mapping[str, Matrix]
 ) -> JSON:
     maxima = [replace(plan, words=None, fusion=Fusion("max")) for plan in plans]
-    timings = _time(maxima, {"numpy": lambda plan: _numpy(plan, matrices)})
-    ways: dict[str, Callable[[Plan], float]] = {"exact": lambda plan: searcher.search(plan).engine_ms}
-    able = searcher.state().approximate
+    state = searcher.state()
     service = SearchService(schema, {s.modality: _Silent(s) for s in schema.spaces}, searcher)
-    if able:
-        cluster = connect(engine)
-        bare = _Bare(cluster, probe(cluster)[0], engine.index)
-        ways |= {
-            "exact, service": lambda plan: _serve(service, plan, "exact"),
-            "exact, bare client": lambda plan: bare.search(plan, None),
-            "exact, bare client, ties by id": lambda plan: bare.search(plan, None, ties=True),
-            "ann": lambda plan: searcher.search(replace(plan, ann=depth(plan))).engine_ms,
-            "ann, bare client": lambda plan: bare.search(plan, depth(plan)),
-            "ann, bare client, attributed": lambda plan: bare.search(plan, depth(plan), attributed=True),
-            "ann, service": lambda plan: _serve(service, plan, "ann"),
-        }
-    timings |= _time(maxima, ways)
+
+    def exact(plan: Plan) -> float:
+        return searcher.search(plan).engine_ms
+
+    def ann(plan: Plan) -> float:
+        return searcher.search(replace(plan, ann=depth(plan, state.shards))).engine_ms
+
+    timings = _time(maxima, {"numpy": lambda plan: _numpy(plan, matrices)})
+    if not state.approximate:
+        timings |= _time(maxima, {"exact": exact})
+    else:
+        with closing(_Bare(engine)) as bare:
+            ways: dict[str, Callable[[Plan], float]] = {
+                "exact": exact,
+                "exact, service": lambda plan: _serve(service, plan, "exact"),
+                "exact, bare client": lambda plan: bare.search(plan, None),
+                "exact, bare client, ties by id": lambda plan: bare.search(plan, None, ties=True),
+                "ann": ann,
+                "ann, service": lambda plan: _serve(service, plan, "ann"),
+                "ann, bare client": lambda plan: bare.search(plan, depth(plan, state.shards)),
+                "ann, bare client, attributed": lambda plan: bare.search(
+                    plan, depth(plan, state.shards), attributed=True
+                ),
+            }
+            timings |= _time(maxima, ways)
+        timings |= _time(plans, {"hybrid, exact": exact, "hybrid, ann": ann})
     found: JSON = {"ms": {name: timing.summary() for name, timing in timings.items()}}
     found["ratios"] = _ratios(timings)
-    if able:
+    if state.approximate:
         found["recall"] = {
             "max@10": _recall(searcher, maxima, 10),
             "max@100": _recall(searcher, maxima, 100),
@@ -206,6 +216,7 @@ def _ratios(timings: Mapping[str, Timings]) -> JSON:
     if "ann" in timings:
         found |= {
             "ann / exact": median("ann") / median("exact"),
+            "hybrid, ann / exact": median("hybrid, ann") / median("hybrid, exact"),
             "exact minus bare, ms": median("exact") - median("exact, bare client"),
             "exact minus bare with ties, ms": median("exact") - median("exact, bare client, ties by id"),
             "exact, service minus bare, ms": median("exact, service") - median("exact, bare client"),
@@ -233,10 +244,11 @@ def _serve(service: SearchService, plan: Plan, way: str) -> float:
 def _recall(searcher: Searcher, plans: Iterable[Plan], size: int) -> float:
     """The mean share of the exact page's items that the approximate page has too."""
     shares = []
+    shards = searcher.state().shards
     for plan in plans:
         page = replace(plan, size=size, count=0)
         exact = _ids(searcher.search(page))
-        shares.append(len(exact & _ids(searcher.search(replace(page, ann=depth(page))))) / len(exact))
+        shares.append(len(exact & _ids(searcher.search(replace(page, ann=depth(page, shards))))) / len(exact))
     return round(float(np.mean(shares)), 4)
 
 
@@ -261,10 +273,13 @@ class _Silent:
 class _Bare:
     """The shortest request by hand: the same script, and nothing counted, attributed or fetched."""
 
-    def __init__(self, cluster: Cluster, dialect: Dialect, index: str) -> None:
-        self._cluster = cluster
-        self._dialect = dialect
-        self._path = f"/{index}/_search"
+    def __init__(self, engine: EngineSettings) -> None:
+        self._cluster = connect(engine)
+        self._dialect = probe(self._cluster)[0]
+        self._path = f"/{engine.index}/_search"
+
+    def close(self) -> None:
+        self._cluster.close()
 
     def search(self, plan: Plan, ann: Ann | None, *, attributed: bool = False, ties: bool = False) -> float:
         params: JSON = {v.space.name: v.vector for v in plan.vectors}

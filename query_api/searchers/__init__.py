@@ -17,8 +17,8 @@ class IndexState:
     """What a planner needs to know of the index.
 
     engine: its name and version, for people. documents: how many items it holds. approximate: whether it is able to
-    search approximately. common: the spaces in which nearly all items have a vector. The state of a cluster may be some
-    seconds old.
+    search approximately. common: the spaces in which nearly all items have a vector. shards: into how many parts the
+    index is split. The state of a cluster may be some seconds old.
     """
 
     engine: str
@@ -26,6 +26,7 @@ class IndexState:
     approximate: bool
     manifest: Manifest
     common: frozenset[str] = frozenset()
+    shards: int = 1
 
 
 class Searcher(Protocol):

@@ -13,7 +13,7 @@ from typing import Any
 from es_mappings.cluster import connect, probe, refusal
 from es_mappings.dialects import Dialect
 from es_mappings.errors import EngineError, EngineRefused, IndexMissing, InvalidRequest, ItemNotFound
-from es_mappings.provenance import read_manifest
+from es_mappings.provenance import Manifest, read_manifest
 from es_mappings.schema import VECTOR_OBJECT, Schema
 from es_mappings.settings import EngineSettings
 from es_mappings.types import RRF_WINDOW, Filter, Page, Plan, StoredItem, Suggestion, Walk
@@ -170,17 +170,17 @@ class ClusterSearcher:
         manifests = [
             read_manifest(self._schema, found["mappings"].get("_meta", {}), index) for index, found in answer.items()
         ]
-        documents, common = self._coverage()
-        state = IndexState(name, documents, approximate=True, manifest=manifests[0], common=common)
+        state = self._state(name, manifests[0])
         return _Known(dialect, state, frozenset(answer), time.monotonic())
 
-    def _coverage(self) -> tuple[int, frozenset[str]]:
-        """How many items there are, and the spaces in which nearly all of them have a vector."""
+    def _state(self, engine: str, manifest: Manifest) -> IndexState:
         present = {s.name: {"filter": {"exists": {"field": f"{VECTOR_OBJECT}.{s.name}"}}} for s in self._schema.spaces}
         found = self._count_search({"aggs": present} if present else {})
         documents = int(found["hits"]["total"]["value"])
         counts = {name: aggregation["doc_count"] for name, aggregation in found.get("aggregations", {}).items()}
-        return documents, frozenset(name for name, count in counts.items() if count >= COMMON * documents)
+        common = frozenset(space for space, count in counts.items() if count >= COMMON * documents)
+        shards = max(int(found["_shards"]["total"]), 1)
+        return IndexState(engine, documents, approximate=True, manifest=manifest, common=common, shards=shards)
 
     def _items(self, query: JSON, size: int) -> list[StoredItem]:
         self._ask()

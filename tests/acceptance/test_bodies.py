@@ -82,3 +82,4 @@ def test_what_stands_beside_a_search_is_taken_too(searcher: Searcher) -> None:
     assert [found.text for found in searcher.suggest("oak so", 5)] == ["oak sofa"]
     assert {item.id for item in searcher.sample(5, seed=1)} == {"0", "1"}
     assert searcher.count(PLANS["filters"].filter) == 0
+    assert searcher.state().shards == 2

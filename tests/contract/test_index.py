@@ -216,5 +216,5 @@ def test_the_state_names_the_spaces_that_nearly_all_items_have(fresh: Engine) ->
     fresh.write(grouped([{}] * 100, [directions(0, *names) for names in have] + [directions(0, "text")]))
     fresh.searcher.check()
     state = fresh.searcher.state()
-    assert state.documents == 100
+    assert (state.documents, state.shards) == (100, 1)
     assert state.common == (frozenset({"text", "image"}) if fresh.is_cluster else frozenset())

@@ -18,7 +18,7 @@ from maxcos.bench.data import CHUNK, Catalogue
 
 WAYS = {
     *("numpy", "exact", "exact, service", "exact, bare client", "exact, bare client, ties by id"),
-    *("ann", "ann, service", "ann, bare client", "ann, bare client, attributed"),
+    *("ann", "ann, service", "ann, bare client", "ann, bare client, attributed", "hybrid, exact", "hybrid, ann"),
 }
 
 

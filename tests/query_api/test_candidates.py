@@ -7,8 +7,10 @@ from dataclasses import replace
 import pytest
 
 from corpus import SPACES, direction
+from es_mappings.provenance import Manifest
 from es_mappings.types import RRF_WINDOW, SCORE, Ann, Filter, Fusion, OneOf, Plan, QueryVector, Sort, Walk
 from query_api.candidates import EXACT_WORK, MAX_CANDIDATES, Choice, choose, depth
+from query_api.searchers import IndexState
 
 VECTORS = tuple(QueryVector(space, direction(i, space.dims)) for i, space in enumerate(SPACES))
 LIMIT = EXACT_WORK // sum(space.dims for space in SPACES)
@@ -18,14 +20,20 @@ FILTER = OneOf("colour", ("red",))
 
 
 def chosen(
-    plan: Plan = PLAN, asked: str = "auto", *, documents: int = MANY, left: int = -1, able: bool = True
+    plan: Plan = PLAN,
+    asked: str = "auto",
+    *,
+    documents: int = MANY,
+    left: int = -1,
+    able: bool = True,
+    shards: int = 1,
 ) -> Choice:
     def count(clause: Filter | None) -> int:
         assert left >= 0, "nobody needs to know how many documents are left"
         assert clause == plan.filter
         return left
 
-    return choose(plan, asked, documents, able, count)
+    return choose(plan, asked, IndexState("some engine", documents, able, Manifest(), shards=shards), count)
 
 
 def test_many_documents_are_searched_approximately_and_few_exactly() -> None:
@@ -83,6 +91,19 @@ def test_a_filter_makes_the_graphs_be_searched_further() -> None:
     filtered = replace(PLAN, words=None, filter=FILTER)
     assert depth(filtered) == Ann(50, 400, 2000)
     assert depth(replace(filtered, offset=2000)).candidates == MAX_CANDIDATES
+
+
+def test_shards_share_the_work_and_each_is_able_to_fill_the_page() -> None:
+    alone = replace(PLAN, words=None, fusion=Fusion("max"))
+    assert [depth(alone, shards) for shards in (1, 2, 4, 16)] == [
+        Ann(50, 100, 2000),
+        Ann(25, 50, 2000),
+        Ann(13, 25, 2000),
+        Ann(10, 20, 2000),
+    ]
+    assert depth(PLAN, 4) == Ann(50, 50, 2000)
+    assert depth(replace(alone, filter=FILTER), 4) == Ann(13, 100, 2000)
+    assert chosen(alone, shards=4).ann == depth(alone, 4)
 
 
 def test_engines_are_not_asked_for_more_than_they_take() -> None:
