@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
-import os
 import threading
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from encoders.parts.cores import usable_cores
 from es_mappings.errors import EncoderError, SettingsError
 from es_mappings.settings import ModalitySettings
 
@@ -90,11 +90,6 @@ def import_torch() -> Any:
     There its worker threads wait for each other more than they compute: 10 to 50 times slower was measured.
     """
     torch = importlib.import_module("torch")
-    if _cores() <= 2 and torch.get_num_threads() != 1:
+    if usable_cores() <= 2 and torch.get_num_threads() != 1:
         torch.set_num_threads(1)
     return torch
-
-
-def _cores() -> int:
-    """The cores that this process may use, as far as the system tells."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -7,7 +7,8 @@ share all other chunks; so a writer costs its readers little, and a walk over an
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
@@ -15,10 +16,14 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
+from encoders.parts.cores import usable_cores
 from es_mappings.embedded import CHUNK
 from es_mappings.schema import Schema
 from es_mappings.types import Matrix, Vector
 from query_api.searchers.embedded.columns import Column, Mask, Positions, Values
+
+CHUNKS_PER_WORKER = 4
+"""Fewer chunks are computed sooner than another thread begins to."""
 
 SPARSE = 4
 """Where fewer than one row in so many is wanted, gathering them costs less than reading all."""
@@ -37,8 +42,10 @@ class Vectors:
         einsum gives equal rows equal numbers to the last bit wherever they stand, which BLAS does not, and it is no
         slower: memory is what limits both.
         """
-        rows = np.flatnonzero(wanted if self.at is None else wanted[self.at])
-        if SPARSE * len(rows) < len(self.matrix):
+        if self.at is not None:
+            wanted = wanted[self.at]
+        if SPARSE * np.count_nonzero(wanted) < len(self.matrix):
+            rows = np.flatnonzero(wanted)
             out[rows if self.at is None else self.at[rows]] = np.einsum("ij,j->i", self.matrix[rows], query)
         elif self.at is None:
             np.einsum("ij,j->i", self.matrix, query, out=out)
@@ -98,14 +105,26 @@ class Memory:
         """Where the items of these rows are."""
         return np.searchsorted(self.rows, np.fromiter(rows, dtype=np.int64))
 
-    def cosines(self, space: str, query: Vector, wanted: Mask) -> NDArray[np.float32]:
-        """(n,) the cosine of every wanted item with the query, NaN where the item has no vector in the space.
+    def cosines(self, queries: Mapping[str, Vector], wanted: Mask) -> dict[str, NDArray[np.float32]]:
+        """By space (n,) the cosine of every wanted item with its query, NaN where the item has no vector there.
 
         wanted: (n,). Of other items it is there or not.
         """
-        found = np.full(len(self), np.nan, dtype=np.float32)
-        for chunk, here in self._placed():
-            chunk.vectors[space].cosines(query, wanted[here], found[here])
+        found = {space: np.full(len(self), np.nan, dtype=np.float32) for space in queries}
+
+        def compute(part: Sequence[tuple[Chunk, slice]]) -> None:
+            for chunk, here in part:
+                for space, query in queries.items():
+                    chunk.vectors[space].cosines(query, wanted[here], found[space][here])
+
+        placed = list(self._placed())
+        workers = min(usable_cores(), len(placed) // CHUNKS_PER_WORKER)
+        if workers < 2:
+            compute(placed)
+            return found
+        # numpy lets go of the interpreter's lock meanwhile. A pool that lasted would not survive a fork.
+        with ThreadPoolExecutor(workers) as pool:
+            list(pool.map(compute, [placed[worker::workers] for worker in range(workers)]))
         return found
 
     def present(self, space: str) -> Mask:

@@ -30,7 +30,7 @@ def score(memory: Memory, plan: Plan, left: Mask, bm25: Numbers | None) -> Score
     if plan.fusion.method == "lexical":
         values = best if bm25 is None else bm25
         return Scores(values, left & ~np.isnan(values), {})
-    cosines = {v.space.name: memory.cosines(v.space.name, v.vector, left) for v in plan.vectors}
+    cosines = memory.cosines({v.space.name: v.vector for v in plan.vectors}, left)
     scored = np.zeros(len(memory), dtype=bool)
     for modality in dict.fromkeys(v.space.modality for v in plan.vectors):
         asked = [v for v in plan.vectors if v.space.modality == modality]
