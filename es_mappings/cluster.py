@@ -36,6 +36,8 @@ BULK: JSON = {
 TIME_EXCEEDED = "time_exceeded_exception"
 """Elasticsearch answers 400 when a search's time is over while a script reads a vector, as if the script was wrong."""
 
+NO_ANSWER = "the engine does not answer within engine.timeout"
+
 BREAKER = "circuit_breaking_exception"
 """Engines answer 400 also while they protect themselves, as when they compile no more scripts for some minutes."""
 
@@ -177,7 +179,13 @@ class _Elasticsearch:
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        from elasticsearch import ApiError, SerializationError, TransportError, UnsupportedProductError
+        from elasticsearch import (
+            ApiError,
+            ConnectionTimeout,
+            SerializationError,
+            TransportError,
+            UnsupportedProductError,
+        )
 
         try:
             yield
@@ -187,6 +195,8 @@ class _Elasticsearch:
             raise EngineError(f"what answers at engine.url is not Elasticsearch: {error}") from error
         except ApiError as error:
             raise refusal(error.status_code, error.body) from error
+        except ConnectionTimeout as error:
+            raise EngineUnavailable(NO_ANSWER) from error
         except TransportError as error:
             raise EngineUnavailable(f"the engine cannot be reached: {error}") from error
 
@@ -229,12 +239,14 @@ class _OpenSearch:
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        from opensearchpy import ConnectionError, SerializationError, TransportError
+        from opensearchpy import ConnectionError, ConnectionTimeout, SerializationError, TransportError
 
         try:
             yield
         except (SerializationError, orjson.JSONDecodeError) as error:
             raise EngineError(f"what was sent or answered is not JSON: {error}") from error
+        except ConnectionTimeout as error:
+            raise EngineUnavailable(NO_ANSWER) from error
         except ConnectionError as error:
             raise EngineUnavailable(f"the engine cannot be reached: {error}") from error
         except TransportError as error:

@@ -28,12 +28,6 @@ from math import ceil
 from es_mappings.types import RRF_WINDOW, SCORE, Ann, Filter, Plan
 from query_api.searchers import IndexState
 
-EXACT_WORK = 10_000_000
-"""Documents times dimensions below which scoring all documents costs no more than walking the graphs.
-
-On Elasticsearch 9.4.3 (`maxcos bench query`) so many take 3 ms, the graphs of 200,000 documents 2 to 5 ms.
-"""
-
 MAX_CANDIDATES = 10_000
 """What engines take at most for the candidates of one clause."""
 
@@ -67,7 +61,7 @@ def choose(plan: Plan, asked: str, state: IndexState, count: Callable[[Filter | 
         return Choice(None, f"a page that deep would need more than {MAX_CANDIDATES} candidates")
     if asked == "ann":
         return Choice(ann, "approximate search was asked for")
-    limit = EXACT_WORK // sum(v.space.dims for v in plan.vectors)
+    limit = state.exact_work // sum(v.space.dims for v in plan.vectors)
     left = state.documents
     if left > limit and plan.filter is not None:
         left = count(plan.filter)

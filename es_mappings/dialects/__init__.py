@@ -44,6 +44,8 @@ class Dialect:
                     asked for beforehand.
     nearest:        the query clause for the documents nearest to a vector, among those that a filter leaves, in every
                     shard: (field, vector, Ann, filter) -> clause.
+    exact_work:     documents times dimensions up to which scoring all documents costs no more than walking the graphs,
+                    as `maxcos bench query` measures it.
     snapshot:       how a frozen view of an index (a point in time) is opened and closed.
     index_settings: settings that the engine needs for vector fields.
     max_dims:       dimensions that an indexed vector field may have.
@@ -61,6 +63,7 @@ class Dialect:
     cosine: Callable[[str, str], str]
     absent: str | None
     nearest: Callable[[str, Vector, Ann, JSON | None], JSON]
+    exact_work: int
     snapshot: Snapshots
     index_settings: JSON
     max_dims: int

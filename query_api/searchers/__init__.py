@@ -18,7 +18,7 @@ class IndexState:
 
     engine: its name and version, for people. documents: how many items it holds. approximate: whether it is able to
     search approximately. common: the spaces in which nearly all items have a vector. shards: into how many parts the
-    index is split. The state of a cluster may be some seconds old.
+    index is split. exact_work: see `Dialect`. The state of a cluster may be some seconds old.
     """
 
     engine: str
@@ -27,6 +27,7 @@ class IndexState:
     manifest: Manifest
     common: frozenset[str] = frozenset()
     shards: int = 1
+    exact_work: int = 0
 
 
 class Searcher(Protocol):

@@ -170,17 +170,17 @@ class ClusterSearcher:
         manifests = [
             read_manifest(self._schema, found["mappings"].get("_meta", {}), index) for index, found in answer.items()
         ]
-        state = self._state(name, manifests[0])
+        state = self._state(dialect, name, manifests[0])
         return _Known(dialect, state, frozenset(answer), time.monotonic())
 
-    def _state(self, engine: str, manifest: Manifest) -> IndexState:
+    def _state(self, dialect: Dialect, engine: str, manifest: Manifest) -> IndexState:
         present = {s.name: {"filter": {"exists": {"field": f"{VECTOR_OBJECT}.{s.name}"}}} for s in self._schema.spaces}
         found = self._count_search({"aggs": present} if present else {})
         documents = int(found["hits"]["total"]["value"])
         counts = {name: aggregation["doc_count"] for name, aggregation in found.get("aggregations", {}).items()}
         common = frozenset(space for space, count in counts.items() if count >= COMMON * documents)
         shards = max(int(found["_shards"]["total"]), 1)
-        return IndexState(engine, documents, approximate=True, manifest=manifest, common=common, shards=shards)
+        return IndexState(engine, documents, True, manifest, common, shards, dialect.exact_work)
 
     def _items(self, query: JSON, size: int) -> list[StoredItem]:
         self._ask()

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -26,12 +27,13 @@ OPENSEARCH = {"version": {"number": "3.5.0", "distribution": "opensearch"}}
 
 @dataclass
 class Played:
-    """A server's answer to every request but `GET /`, and the requests it got."""
+    """A server's answer to every request but `GET /`, how long it takes, and the requests it got."""
 
     url: str
     root: Any = field(default_factory=lambda: ELASTICSEARCH)
     code: int = 200
     answer: Any = field(default_factory=dict)
+    seconds: float = 0.0
     requests: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
 
 
@@ -45,6 +47,7 @@ def played() -> Iterator[Played]:
             headers = {name.lower(): value for name, value in self.headers.items()}
             play.requests.append((self.command, self.path, headers, body))
             code, answer = (200, play.root) if self.path == "/" else (play.code, play.answer)
+            time.sleep(play.seconds)
             text = isinstance(answer, str)
             data = answer.encode() if text else json.dumps(answer).encode()
             self.send_response(code)
@@ -164,6 +167,16 @@ def test_a_script_that_ran_out_of_time_is_not_wrong(cluster: Cluster, played: Pl
     played.code, played.answer = 400, {"error": error, "status": 400}
     with pytest.raises(EngineUnavailable, match="more time"):
         cluster.request("POST", "/items/_search", body={})
+
+
+@pytest.mark.parametrize("family", ["elasticsearch", "opensearch"])
+def test_an_answer_that_takes_too_long_is_said_to(played: Played, family: str) -> None:
+    played.seconds = 0.5
+    with (
+        closing(connect(EngineSettings(url=f"{family}+{played.url}", timeout=0.1))) as client,
+        pytest.raises(EngineUnavailable, match=r"does not answer within engine\.timeout"),
+    ):
+        client.request("POST", "/items/_search", body={})
 
 
 @pytest.mark.parametrize("family", ["", "elasticsearch+", "opensearch+"])

@@ -135,12 +135,28 @@ def test_calibration_is_as_its_page_says(shop: Settings, shop_folder: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "document", ["README.md", "docs/query.md", "docs/calibration.md", "docs/architecture.md", "docs/quickstart.md"]
+    "document",
+    ["README.md", *(f"docs/{name}.md" for name in ("query", "calibration", "architecture", "quickstart", "speed"))],
 )
 def test_links_lead_somewhere(document: str) -> None:
     text = (ROOT / document).read_text("utf-8")
     for target in re.findall(r"\]\(([^)#]+)\)", text):
         assert ((ROOT / document).parent / target).exists(), target
+
+
+def test_the_figures_on_speed_are_those_of_the_run() -> None:
+    results = json.loads((ROOT / "benchmarks/results/query-elasticsearch-9.4.3.json").read_text("utf-8"))
+    text = (ROOT / "docs/speed.md").read_text("utf-8")
+    table = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:2] == "| "]
+    assert table[0][1:] == [f"{found['documents'] // 1000}k x {found['shards']}" for found in results]
+    shown = {name: cells for name, *cells in table[1:]}
+    ms = {
+        f"{name}, ms (p50 / p95)": [f"{found['ms'][name]['p50']:g} / {found['ms'][name]['p95']:g}" for found in results]
+        for name in results[0]["ms"]
+    }
+    ratios = {name: [f"{found['ratios'][name]:g}" for found in results] for name in results[0]["ratios"]}
+    recall = {f"recall, {name}": [f"{found['recall'][name]:g}" for found in results] for name in results[0]["recall"]}
+    assert shown == {"segments": [str(found["segments"]) for found in results], **ms, **ratios, **recall}
 
 
 def test_every_module_named_in_the_architecture_exists() -> None:

@@ -9,10 +9,11 @@ import pytest
 from corpus import SPACES, direction
 from es_mappings.provenance import Manifest
 from es_mappings.types import RRF_WINDOW, SCORE, Ann, Filter, Fusion, OneOf, Plan, QueryVector, Sort, Walk
-from query_api.candidates import EXACT_WORK, MAX_CANDIDATES, Choice, choose, depth
+from query_api.candidates import MAX_CANDIDATES, Choice, choose, depth
 from query_api.searchers import IndexState
 
 VECTORS = tuple(QueryVector(space, direction(i, space.dims)) for i, space in enumerate(SPACES))
+EXACT_WORK = 1_000_000
 LIMIT = EXACT_WORK // sum(space.dims for space in SPACES)
 MANY = LIMIT + 1
 PLAN = Plan(VECTORS, "words", Fusion("hybrid"))
@@ -33,7 +34,9 @@ def chosen(
         assert clause == plan.filter
         return left
 
-    return choose(plan, asked, IndexState("some engine", documents, able, Manifest(), shards=shards), count)
+    return choose(
+        plan, asked, IndexState("some engine", documents, able, Manifest(), shards=shards, exact_work=EXACT_WORK), count
+    )
 
 
 def test_many_documents_are_searched_approximately_and_few_exactly() -> None:
