@@ -117,13 +117,34 @@ def filter_field(field: FilterField) -> dict[str, Any]:
             return {"type": "boolean"}
 
 
+# --- where things are, in an index of ours or in one that was attached
+
+
 def filter_path(schema: Schema, name: str) -> str:
     """The field that a filter, sort or aggregation on `name` reads."""
+    if schema.layout is not None:
+        return schema.layout.filters[name]
     return f"{name}.keyword" if schema.is_text(name) else name
+
+
+def language_paths(schema: Schema, name: str) -> tuple[str, ...]:
+    """The fields that BM25 searches for the text field `name`: one per analysis."""
+    if schema.layout is not None:
+        return schema.layout.text[name]
+    return (name, *(f"{name}.{language}" for language in schema.languages[1:]))
 
 
 def text_paths(schema: Schema) -> list[str]:
     """Every BM25 field with its boost, as `multi_match` wants them."""
-    boosted = [(f, f"^{f.boost:g}" if f.boost != 1 else "") for f in schema.text]
-    others = schema.languages[1:]
-    return [path for f, boost in boosted for path in (f.name + boost, *(f"{f.name}.{o}{boost}" for o in others))]
+    boosted = [(f.name, f"^{f.boost:g}" if f.boost != 1 else "") for f in schema.text]
+    return [path + boost for name, boost in boosted for path in language_paths(schema, name)]
+
+
+def suggest_path(schema: Schema, name: str) -> str:
+    """The field in which the beginning of a title is looked for."""
+    return f"{name}.suggest" if schema.layout is None else schema.layout.text[name][0]
+
+
+def tie_path(schema: Schema) -> str:
+    """The field that tells any two items apart."""
+    return "id" if schema.layout is None else f"{VECTOR_OBJECT}.id"

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from es_mappings.errors import ProvenanceMismatch
-from es_mappings.schema import VERSION, Schema
+from es_mappings.schema import VERSION, Layout, Schema
 from es_mappings.types import Calibration, Centre, Vector
 
 META_KEY = "maxcos"
-MANIFEST = frozenset({"receipt", "centres", "calibration"})
+MANIFEST = frozenset({"receipt", "centres", "calibration", "layout"})
 """The parts of `_meta` that an index alone knows; the rest follows from the settings and has to agree with them."""
 
 
@@ -32,12 +32,14 @@ class Manifest:
     """What an index tells about itself beyond its schema.
 
     receipt: None when no ingestion ran to its end. centres: by space, empty where vectors were not centred; fixed when
-    the index is made. calibration: by space, as `maxcos calibrate` fitted it last.
+    the index is made. calibration: by space, as `maxcos calibrate` fitted it last. layout: of an index that somebody
+    else made and that vectors were attached to.
     """
 
     receipt: Receipt | None = None
     centres: Mapping[str, Centre] = field(default_factory=dict)
     calibration: Mapping[str, Calibration] = field(default_factory=dict)
+    layout: Layout | None = None
 
     def valid_calibration(self, schema: Schema) -> dict[str, Calibration]:
         """The maps that were fitted on the vectors that the schema's encoders make; others are void."""
@@ -73,6 +75,7 @@ def describe(schema: Schema, manifest: Manifest | None = None) -> dict[str, Any]
             "receipt": asdict(manifest.receipt) if manifest.receipt else None,
             "centres": {name: _packed(centre) for name, centre in manifest.centres.items()},
             "calibration": {name: asdict(fitted) for name, fitted in manifest.calibration.items()},
+            **({"layout": asdict(manifest.layout)} if manifest.layout is not None else {}),
         }
     }
 
@@ -85,7 +88,12 @@ def read_manifest(schema: Schema, meta: Mapping[str, Any], index: str) -> Manife
         receipt=Receipt(**found["receipt"]) if found["receipt"] else None,
         centres={name: _unpacked(packed) for name, packed in found["centres"].items()},
         calibration={name: Calibration(**fitted) for name, fitted in found["calibration"].items()},
+        layout=_layout(found["layout"]) if "layout" in found else None,
     )
+
+
+def _layout(found: Mapping[str, Any]) -> Layout:
+    return Layout({name: tuple(paths) for name, paths in found["text"].items()}, found["filters"])
 
 
 def _packed(centre: Centre) -> dict[str, Any]:

@@ -120,8 +120,23 @@ def objects(source: Mapping[str, Any], path: str) -> list[Mapping[str, Any]]:
 
 
 @dataclass(frozen=True, slots=True)
+class Layout:
+    """Where an index that somebody else made has what the settings name.
+
+    text: by text field the paths that BM25 searches, the one for suggestions first. filters: by filter field the path
+    of its exact values.
+    """
+
+    text: Mapping[str, tuple[str, ...]]
+    filters: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Schema:
-    """The index contract: BM25 fields, filter fields, vector fields and where their vectors come from."""
+    """The index contract: BM25 fields, filter fields, vector fields and where their vectors come from.
+
+    layout: None for an index of our own, which has everything where `es_mappings.mappings` puts it.
+    """
 
     text: tuple[TextField, ...]
     filters: tuple[FilterField, ...]
@@ -131,6 +146,7 @@ class Schema:
     provenance: Mapping[str, Provenance]
     nested: tuple[str, ...] = ()
     suggest: tuple[str, ...] = ()
+    layout: Layout | None = None
 
     def space(self, name: str) -> Space | None:
         return next((s for s in self.spaces if s.name == name), None)

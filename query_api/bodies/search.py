@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from es_mappings.dialects import Dialect
-from es_mappings.mappings import filter_path
+from es_mappings.mappings import filter_path, tie_path
 from es_mappings.schema import VECTOR_OBJECT, Schema
 from es_mappings.types import SCORE, Ann, Fusion, Plan, Sort
 from query_api.bodies.filters import any_of, restrictions
@@ -131,7 +131,7 @@ def _nearest(plan: Plan, ann: Ann, kept: JSON, dialect: Dialect) -> list[JSON]:
 
 def _order(plan: Plan, schema: Schema) -> list[JSON]:
     """The plan's order, ties by id."""
-    return [*(_sort(sort, schema) for sort in plan.sort or (Sort(SCORE, True),)), {"id": "asc"}]
+    return [*(_sort(sort, schema) for sort in plan.sort or (Sort(SCORE, True),)), {tie_path(schema): "asc"}]
 
 
 def _sort(sort: Sort, schema: Schema) -> JSON:

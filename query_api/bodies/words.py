@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from es_mappings.mappings import text_paths
+from es_mappings.mappings import suggest_path, text_paths
 from es_mappings.schema import Schema
 from es_mappings.types import Plan
 from query_api import highlight
@@ -36,5 +36,7 @@ def marks(words: str, schema: Schema) -> JSON:
 
 def suggest_body(text: str, size: int, schema: Schema) -> JSON:
     """The search for titles in which the typed words stand side by side, the last one perhaps unfinished."""
-    typed = [{"match_phrase_prefix": {f"{name}.suggest": {"query": text, "_name": name}}} for name in schema.suggest]
+    typed = [
+        {"match_phrase_prefix": {suggest_path(schema, name): {"query": text, "_name": name}}} for name in schema.suggest
+    ]
     return {"query": {"dis_max": {"queries": typed}}, "size": size, "_source": list(schema.suggest)}

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from es_mappings.cluster import reasons
+from es_mappings.mappings import language_paths
 from es_mappings.schema import VECTOR_OBJECT, Schema, as_values, lookup
 from es_mappings.types import Hit, StoredItem, Suggestion
 from query_api import highlight
@@ -42,8 +43,7 @@ def _merge_languages(found: Mapping[str, list[str]], schema: Schema) -> dict[str
     """One highlight per field: that of the language's analysis that marked most of it."""
     merged: dict[str, list[str]] = {}
     for field in schema.text:
-        names = (field.name, *(f"{field.name}.{language}" for language in schema.languages))
-        ways = [found[name] for name in names if name in found]
+        ways = [found[path] for path in language_paths(schema, field.name) if path in found]
         if ways:
             best = max(ways, key=lambda texts: sum(map(highlight.marked_length, texts)))
             merged[field.name] = [highlight.to_html(text) for text in best]

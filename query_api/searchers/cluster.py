@@ -13,6 +13,7 @@ from typing import Any
 from es_mappings.cluster import connect, probe, refusal
 from es_mappings.dialects import Dialect
 from es_mappings.errors import EngineError, EngineRefused, IndexMissing, InvalidRequest, ItemNotFound
+from es_mappings.mappings import tie_path
 from es_mappings.provenance import Manifest, read_manifest
 from es_mappings.schema import VECTOR_OBJECT, Schema
 from es_mappings.settings import EngineSettings
@@ -58,9 +59,12 @@ SUGGESTED_HITS = 200
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What the cluster said of itself, and when (monotonic seconds). indices: the real names behind the index's."""
+    """What the cluster said of itself, and when (monotonic seconds). schema: with the index's layout. indices: the real
+    names behind the index's.
+    """
 
     dialect: Dialect
+    schema: Schema
     state: IndexState
     indices: frozenset[str]
     asked: float
@@ -88,8 +92,8 @@ class ClusterSearcher:
         self._cluster.close()
 
     def count(self, clause: Filter | None = None) -> int:
-        self._ask()
-        found = self._count_search({"query": filter_clause(clause, self._schema)} if clause is not None else {})
+        schema = self._ask().schema
+        found = self._count_search({"query": filter_clause(clause, schema)} if clause is not None else {})
         return int(found["hits"]["total"]["value"])
 
     def _count_search(self, asked: JSON) -> JSON:
@@ -107,33 +111,34 @@ class ClusterSearcher:
 
     def sample(self, size: int, seed: int) -> list[StoredItem]:
         # The id decides beside the shard, which engines mix into the seed.
-        drawn = {"random_score": {"seed": seed, "field": "id"}, "boost_mode": "replace"}
+        tie = tie_path(self._ask().schema)
+        drawn = {"random_score": {"seed": seed, "field": tie}, "boost_mode": "replace"}
         return self._items({"function_score": drawn}, size)
 
     def suggest(self, text: str, size: int) -> list[Suggestion]:
         if not text.strip() or not self._schema.suggest:
             return []
-        self._ask()
-        body = suggest_body(text, SUGGESTED_HITS, self._schema)
+        schema = self._ask().schema
+        body = suggest_body(text, SUGGESTED_HITS, schema)
         with self._refusals():
             answer = self._cluster.request("POST", f"/{self._index}/_search", body=body)
-        return read_suggestions(answer["hits"]["hits"], text, size, self._schema)
+        return read_suggestions(answer["hits"]["hits"], text, size, schema)
 
     def explain(self, plan: Plan) -> JSON:
-        dialect = self._ask().dialect
-        counts = count_body(plan, self._schema)
+        known = self._ask()
+        dialect, schema = known.dialect, known.schema
+        counts = count_body(plan, schema)
         if plan.fusion.method == "rrf":
             asked: JSON = {
                 "lists": {
-                    name: self._shown(list_body(listed, self._schema, dialect))
-                    for name, listed in list_plans(plan).items()
+                    name: self._shown(list_body(listed, schema, dialect)) for name, listed in list_plans(plan).items()
                 },
-                **self._shown(ids_body(plan, ["(the ids of the page)"], self._schema, dialect)),
+                **self._shown(ids_body(plan, ["(the ids of the page)"], schema, dialect)),
             }
-        elif (matching := matching_body(plan, self._schema, dialect)) is not None:
-            asked = {"words": self._shown(matching), **self._shown(search_body(plan, self._schema, dialect))}
+        elif (matching := matching_body(plan, schema, dialect)) is not None:
+            asked = {"words": self._shown(matching), **self._shown(search_body(plan, schema, dialect))}
         else:
-            asked = self._shown(search_body(plan, self._schema, dialect))
+            asked = self._shown(search_body(plan, schema, dialect))
         return asked | ({"counts": self._shown(counts)} if counts else {})
 
     def search(self, plan: Plan) -> Page:
@@ -171,7 +176,8 @@ class ClusterSearcher:
             read_manifest(self._schema, found["mappings"].get("_meta", {}), index) for index, found in answer.items()
         ]
         state = self._state(dialect, name, manifests[0])
-        return _Known(dialect, state, frozenset(answer), time.monotonic())
+        schema = replace(self._schema, layout=state.manifest.layout)
+        return _Known(dialect, schema, state, frozenset(answer), time.monotonic())
 
     def _state(self, dialect: Dialect, engine: str, manifest: Manifest) -> IndexState:
         present = {s.name: {"filter": {"exists": {"field": f"{VECTOR_OBJECT}.{s.name}"}}} for s in self._schema.spaces}
@@ -201,26 +207,26 @@ class ClusterSearcher:
         return self._fused(plan, known) if plan.fusion.method == "rrf" else self._found(plan, known)
 
     def _found(self, plan: Plan, known: _Known) -> Page:
-        counts = count_body(plan, self._schema)
-        matching = matching_body(plan, self._schema, known.dialect) if plan.size else None
+        counts = count_body(plan, known.schema)
+        matching = matching_body(plan, known.schema, known.dialect) if plan.size else None
         before: list[JSON] = []
         if matching is not None:
             before = self._send([b for b in (matching, counts) if b is not None], plan, known, named=False)
         least = before[0]["hits"]["hits"][0]["_score"] if before and before[0]["hits"]["hits"] else None
         # One hit more tells whether the walk goes on.
         asked = replace(plan, size=plan.size + 1) if plan.walk is not None else plan
-        body = search_body(asked, self._schema, known.dialect, least) if plan.size else None
+        body = search_body(asked, known.schema, known.dialect, least) if plan.size else None
         bodies = [b for b in (body, None if before else counts) if b is not None]
         if body is not None and plan.walk is not None and plan.walk.after is not None:
             body["search_after"] = list(plan.walk.after)
         answers = self._send(bodies, plan, known, named=body is not None)
-        total, facets = read_counts((before or answers)[-1], plan, self._schema) if counts else (None, ())
+        total, facets = read_counts((before or answers)[-1], plan, known.schema) if counts else (None, ())
         found = answers[0] if body is not None else None
         hits = found["hits"]["hits"] if found else []
         more = len(hits) > plan.size
         hits = hits[: plan.size]
         return Page(
-            hits=tuple(read_hit(hit, shift(plan), self._schema) for hit in hits),
+            hits=tuple(read_hit(hit, shift(plan), known.schema) for hit in hits),
             total=total,
             facets=facets,
             engine_ms=float(sum(max(a["took"] for a in together) for together in (before, answers) if together)),
@@ -232,10 +238,10 @@ class ClusterSearcher:
     def _fused(self, plan: Plan, known: _Known) -> Page:
         """The lists and the counts in one request, the fused page's items in a second."""
         listed = list_plans(plan) if plan.size else {}
-        counts = count_body(plan, self._schema)
-        bodies = [list_body(p, self._schema, known.dialect) for p in listed.values()]
+        counts = count_body(plan, known.schema)
+        bodies = [list_body(p, known.schema, known.dialect) for p in listed.values()]
         answers = self._send([*bodies, *([counts] if counts else [])], plan, known, named=False)
-        total, facets = read_counts(answers[-1], plan, self._schema) if counts else (None, ())
+        total, facets = read_counts(answers[-1], plan, known.schema) if counts else (None, ())
         found = answers[: len(bodies)]
         fused = fuse(dict(zip(listed, map(_ids, found), strict=True)), plan)
         offset = plan.walk.after[0] if plan.walk and plan.walk.after else plan.offset
@@ -243,10 +249,10 @@ class ClusterSearcher:
         ranked = fused[offset:end]
         hits = {}
         if ranked:
-            body = ids_body(plan, [r.id for r in ranked], self._schema, known.dialect)
+            body = ids_body(plan, [r.id for r in ranked], known.schema, known.dialect)
             (answer,) = self._send([body], plan, known, named=True)
             answers = [*answers, answer]
-            hits = {hit["_id"]: read_hit(hit, 0.0, self._schema) for hit in answer["hits"]["hits"]}
+            hits = {hit["_id"]: read_hit(hit, 0.0, known.schema) for hit in answer["hits"]["hits"]}
         return Page(
             # An item that was deleted between the two requests is no hit any more.
             hits=tuple(replace(hits[r.id], score=r.score, ranks=r.ranks) for r in ranked if r.id in hits),
