@@ -324,6 +324,15 @@ def reasons(*failures: Any) -> str:
     return "; ".join(said)
 
 
+def bulk_reason(answer: Mapping[str, Any]) -> str:
+    """Why one action of a bulk request failed, from the answer to it."""
+    error = answer.get("error", {})
+    if not isinstance(error, Mapping):
+        return f"{answer.get('status')}: {error}"
+    cause = error.get("caused_by", {}).get("reason")
+    return f"{error.get('type')}: {error.get('reason')}" + (f" ({cause})" if cause else "")
+
+
 def _chain(cause: Any) -> Iterator[str]:
     while isinstance(cause, Mapping):
         yield str(cause.get("reason") or cause.get("type", ""))

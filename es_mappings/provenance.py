@@ -118,7 +118,7 @@ def check(schema: Schema, meta: Mapping[str, Any], index: str) -> None:
     if META_KEY not in meta:
         raise ProvenanceMismatch(
             f"index {index!r} exists but was not made by maxcos (its mapping has no _meta.{META_KEY}): "
-            "choose another engine.index"
+            "choose another engine.index, or give it vectors by maxcos attach"
         )
     expected, found = describe(schema)[META_KEY], meta[META_KEY]
     if found.get("schema") != VERSION:

@@ -98,7 +98,7 @@ def ingest(
             centres = dict(manifest.centres)
         sink.prepare(centres)
         for batch in batches:
-            kept, lost = _centred(batch.items, schema, centres)
+            kept, lost = centre_items(batch.items, schema, centres)
             started = time.perf_counter()
             refused = sink.write(kept)
             summary.seconds["write"] += time.perf_counter() - started
@@ -176,17 +176,17 @@ def _encode(
     vectors: list[dict[str, Vector]] = [{} for _ in items]
     lost = []
     for modality, encoder in encoders.items():
-        values = [_values(item, modalities[modality].source) for item in items]
+        values = [source_values(item, modalities[modality]) for item in items]
         encoded = encoder.encode_items(values, base)
         for space, column in encoded.vectors.items():
             for position, vector in enumerate(column):
                 if vector is not None:
                     vectors[position][space] = vector
-        lost += [_lost(items[position], modality, error) for position, error in encoded.errors.items()]
+        lost += [lost_modality(items[position], modality, error) for position, error in encoded.errors.items()]
     return [EncodedItem(item, found) for item, found in zip(items, vectors, strict=True)], lost
 
 
-def _centred(
+def centre_items(
     items: Sequence[EncodedItem], schema: Schema, centres: Mapping[str, Centre]
 ) -> tuple[list[EncodedItem], list[Rejected]]:
     """The items with centred vectors; one that has a vector just like the mean loses that modality."""
@@ -200,15 +200,16 @@ def _centred(
                 vectors[space] = centred(vector, centres[space].items) if space in centres else vector
             except BadInput as error:
                 problems[modality[space]] = error
-        lost += [_lost(encoded.item, name, error) for name, error in problems.items()]
+        lost += [lost_modality(encoded.item, name, error) for name, error in problems.items()]
         kept.append(EncodedItem(encoded.item, {s: v for s, v in vectors.items() if modality[s] not in problems}))
     return kept, lost
 
 
-def _values(item: Item, fields: Sequence[str]) -> list[Any]:
-    values = (lookup(item.source, name) for name in fields)
+def source_values(item: Item, modality: ModalitySettings) -> list[Any]:
+    """The values of an item that a modality's encoder reads; absent ones are left out."""
+    values = (lookup(item.source, name) for name in modality.source)
     return [value for value in values if value is not None]
 
 
-def _lost(item: Item, modality: str, error: BadInput) -> Rejected:
+def lost_modality(item: Item, modality: str, error: BadInput) -> Rejected:
     return Rejected(item.place, f"{modality}: {error}", dict(item.source), lost=modality)

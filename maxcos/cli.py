@@ -73,6 +73,52 @@ def ingest(source: Path, config: Path, triples: Path | None, names: Path | None,
         raise BadInput("no record could be indexed")
 
 
+@main.command()
+@CONFIG
+@click.option("--index", help="The index to attach to. Default: engine.index of the settings.")
+@click.option("--only", multiple=True, metavar="MODALITY", help="Encode only this modality. May be given again.")
+@click.option(
+    "--base", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Where pictures' paths start from."
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be added, and what it would take. Writes nothing.")
+@click.option("--follow", is_flag=True, help="Go on with documents that are added or changed, until stopped.")
+@click.option("--detach", is_flag=True, help="Take the vectors out of all documents again.")
+@AS_JSON
+def attach(
+    config: Path,
+    index: str | None,
+    only: tuple[str, ...],
+    base: Path | None,
+    dry_run: bool,
+    follow: bool,
+    detach: bool,
+    as_json: bool,
+) -> None:
+    """Give an index that exists vectors, in place: fields are added to its mapping, and one update to each document.
+
+    It may run again at any time, and encodes only what is new or has changed. What cannot be encoded or written goes to
+    INDEX.dead-letters.jsonl with its reason.
+    """
+    from es_mappings.settings import load_settings
+    from maxcos.attach import estimate, print_estimate, print_summary, run_attach, run_detach
+
+    if dry_run + follow + detach > 1:
+        raise click.UsageError("--dry-run, --follow and --detach exclude each other")
+    settings = load_settings(config)
+    if index is not None:
+        settings = settings.model_copy(update={"engine": settings.engine.model_copy(update={"index": index})})
+    start = base or config.parent
+    if detach:
+        done = run_detach(settings.engine)
+        text = f"{done['index']}: {done['documents']} documents have no vectors any more"
+        click.echo(json.dumps(done) if as_json else f"{text}; the mapping keeps their fields until it is reindexed")
+    elif dry_run:
+        print_estimate(estimate(settings, only, start), as_json)
+    else:
+        letters = Path(f"{settings.engine.index}.dead-letters.jsonl")
+        print_summary(run_attach(settings, only, start, letters, follow=follow), letters, as_json)
+
+
 @main.group()
 def graph() -> None:
     """The knowledge graph's embeddings."""

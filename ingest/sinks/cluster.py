@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from es_mappings.cluster import connect, probe
-from es_mappings.errors import IndexMissing
+from es_mappings.cluster import bulk_reason, connect, probe
+from es_mappings.errors import IndexMissing, SettingsError
 from es_mappings.mappings import index_body
 from es_mappings.provenance import Manifest, Receipt, describe, read_manifest
 from es_mappings.schema import VECTOR_OBJECT, Schema
@@ -32,6 +32,11 @@ class ClusterSink:
 
     def prepare(self, centres: Mapping[str, Centre]) -> None:
         manifest = self.manifest()
+        if manifest is not None and manifest.layout is not None:
+            raise SettingsError(
+                f"index {self._index!r} is somebody else's, and vectors were attached to it: write documents as ever, "
+                "and run maxcos attach"
+            )
         if manifest is not None:
             self._describe(replace(manifest, receipt=None))
             return
@@ -46,7 +51,7 @@ class ClusterSink:
         for ok, answer in self._client.bulk(map(self._action, batch)):
             if not ok:
                 item = items[answer["index"]["_id"]]
-                rejected.append(Rejected(item.place, _reason(answer["index"]), dict(item.source)))
+                rejected.append(Rejected(item.place, bulk_reason(answer["index"]), dict(item.source)))
         return rejected
 
     def finish(self, receipt: Receipt) -> None:
@@ -74,8 +79,8 @@ class ClusterSink:
         return manifest
 
     def _describe(self, manifest: Manifest) -> None:
-        meta = describe(self._schema, manifest)
-        self._client.request("PUT", f"{self._path}/_mapping", body={"_meta": meta})
+        others = self._meta() or {}
+        self._client.request("PUT", f"{self._path}/_mapping", body={"_meta": others | describe(self._schema, manifest)})
 
     def _action(self, encoded: EncodedItem) -> dict[str, Any]:
         return {
@@ -84,11 +89,3 @@ class ClusterSink:
             "_id": encoded.item.id,
             "_source": {**encoded.item.source, VECTOR_OBJECT: dict(encoded.vectors)},
         }
-
-
-def _reason(answer: dict[str, Any]) -> str:
-    error = answer.get("error", {})
-    if not isinstance(error, dict):
-        return f"{answer.get('status')}: {error}"
-    cause = error.get("caused_by", {}).get("reason")
-    return f"{error.get('type')}: {error.get('reason')}" + (f" ({cause})" if cause else "")
