@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import signal
 import threading
 import time
 import uuid
@@ -279,6 +281,26 @@ def test_no_update_of_a_writer_is_lost(shop: Shop) -> None:
     assert sum(summary.written for summary in summaries) > NUMBER
     assert all(summary.lost == {} for summary in summaries)
     shop.check()
+
+
+def test_a_run_that_is_killed_is_gone_on_with(shop: Shop, url: str) -> None:
+    """kill -9 at random moments; a document is then either as it was or has all of its vectors."""
+    drawn, killed = random.Random(2), 0
+    for _ in range(8):
+        child = os.fork()
+        if child == 0:
+            shop.cluster = connect(EngineSettings(url=url))
+            shop.attach()
+            os._exit(0)
+        time.sleep(drawn.uniform(0.02, 0.3))
+        os.kill(child, signal.SIGKILL)
+        killed += os.WIFSIGNALED(os.waitpid(child, 0)[1])
+        for _, attached in shop.documents().values():
+            assert ("maxcos.text" in attached) == ("maxcos.id" in attached)
+    assert killed > 0
+    assert shop.attach().lost == {}
+    shop.check()
+    assert shop.attach().written == 0
 
 
 def test_an_attached_index_is_searched_like_any_other(shop: Shop, url: str) -> None:

@@ -7,14 +7,19 @@ import os
 import re
 import subprocess
 import sys
+import uuid
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from es_mappings.settings import Settings
+from engines import start_engine
+from es_mappings.cluster import connect
+from es_mappings.settings import EngineSettings, Settings
 
 ROOT = Path(__file__).parents[2]
+DOCUMENTS = ("query", "calibration", "architecture", "quickstart", "speed", "attach")
 
 
 def commands(document: str) -> list[str]:
@@ -134,9 +139,40 @@ def test_calibration_is_as_its_page_says(shop: Settings, shop_folder: Path) -> N
     assert set(json.loads(restored)["fitted"]["spaces"]) == {"text", "image", "image_words", "graph"}
 
 
+@pytest.mark.parametrize("engine", ["elasticsearch-9", "opensearch-3"])
+def test_attaching_is_as_its_page_says(tmp_path: Path, models: Path, engine: str) -> None:
+    url = start_engine(engine)
+    with closing(connect(EngineSettings(url=url))) as cluster:
+        index = f"maxcos-test-{uuid.uuid4().hex}"
+
+        def run(script: str) -> str:
+            script = script.replace("/shop", f"/{index}").replace('"shop"', f'"{index}"')
+            if engine == "opensearch-3":
+                script = script.replace('\'{"mappings"', '\'{"settings": {"index.knn": true}, "mappings"')
+            return shell(script, tmp_path, MODELS=str(models), ENGINE=url)
+
+        try:
+            made, dry, searched, again, seen, detached = map(run, commands("docs/attach.md"))
+        finally:
+            cluster.request("DELETE", f"/{index}")
+    assert '"errors":false' in made
+    assert "3 documents" in dry
+    assert '"int8_hnsw"' in dry or '"knn_vector"' in dry
+    assert "3 written" in searched
+    assert "橡木椅子" in searched.split("the best of 3 items")[1].splitlines()[1]
+    assert answers(searched[searched.index('{"took_ms"') :])[0]["hits"][0]["id"] == "1"
+    summary = answers(again[again.index('{"read"') :])[0]
+    assert (summary["written"], summary["unchanged"], summary["encoded"]) == (1, 2 + 1, {"text": 1})
+    assert json.loads(seen)["hits"]["total"]["value"] == 3
+    assert "3 documents have no vectors any more" in detached
+
+
 @pytest.mark.parametrize(
     "document",
-    ["README.md", *(f"docs/{name}.md" for name in ("query", "calibration", "architecture", "quickstart", "speed"))],
+    [
+        "README.md",
+        *(f"docs/{name}.md" for name in ("query", "calibration", "architecture", "quickstart", "speed", "attach")),
+    ],
 )
 def test_links_lead_somewhere(document: str) -> None:
     text = (ROOT / document).read_text("utf-8")
