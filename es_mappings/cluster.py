@@ -12,6 +12,7 @@ from urllib.parse import urlencode, urlsplit
 
 import orjson
 
+from es_mappings.bulk import send_all
 from es_mappings.dialects import Dialect, dialect_for
 from es_mappings.errors import EngineError, EngineRefused, EngineUnavailable, SettingsError
 from es_mappings.settings import EngineSettings
@@ -22,16 +23,6 @@ OVERLOADED = frozenset({408, 429, 502, 503, 504})
 RETRIED = (429, 502, 503, 504)
 RETRIES = 2
 """How often a request is sent again when nothing answers, or with one of RETRIED. After a timeout it is not."""
-
-BULK: JSON = {
-    "chunk_size": 200,
-    "max_chunk_bytes": 20 * 1024 * 1024,
-    "max_retries": 6,
-    "initial_backoff": 0.5,
-    "max_backoff": 30,
-    "raise_on_error": False,
-    "raise_on_exception": True,
-}
 
 TIME_EXCEEDED = "time_exceeded_exception"
 """Elasticsearch answers 400 when a search's time is over while a script reads a vector, as if the script was wrong."""
@@ -102,11 +93,8 @@ class Cluster:
         return bool(self.request("HEAD", path))
 
     def bulk(self, actions: Iterable[JSON]) -> Iterator[tuple[bool, JSON]]:
-        """Carry out the actions; for each, whether the engine did it, and its answer under the action's name.
-
-        The answers are in the order of the actions, but for those that a busy engine was asked again for.
-        """
-        return self._client().bulk(actions)
+        """Carry out the actions: see `es_mappings.bulk.send_all`."""
+        return send_all(lambda lines: self._client().send("POST", "/_bulk", lines, MANY), actions)
 
     def close(self) -> None:
         if self._opened is not None:
@@ -141,8 +129,6 @@ class _Client(Protocol):
 
     def send(self, method: str, target: str, data: bytes | None, mimetype: str) -> Any: ...
 
-    def bulk(self, actions: Iterable[JSON]) -> Iterator[tuple[bool, JSON]]: ...
-
     def close(self) -> None: ...
 
 
@@ -167,12 +153,6 @@ class _Elasticsearch:
         with self._errors():
             answer = self._client.perform_request(method, target, headers=headers, body=data)
         return bool(answer) if method == "HEAD" else answer.body
-
-    def bulk(self, actions: Iterable[JSON]) -> Iterator[tuple[bool, JSON]]:
-        from elasticsearch.helpers import streaming_bulk
-
-        with self._errors():
-            yield from streaming_bulk(self._client, actions, **BULK)
 
     def close(self) -> None:
         self._client.close()
@@ -227,12 +207,6 @@ class _OpenSearch:
             return self._client.transport.perform_request(
                 method, target, headers={"accept": ONE, "content-type": mimetype}, body=data
             )
-
-    def bulk(self, actions: Iterable[JSON]) -> Iterator[tuple[bool, JSON]]:
-        from opensearchpy.helpers import streaming_bulk
-
-        with self._errors():
-            yield from streaming_bulk(self._client, actions, **BULK)
 
     def close(self) -> None:
         self._client.close()
@@ -322,15 +296,6 @@ def reasons(*failures: Any) -> str:
         if not any(reason in other for other in said):
             said.append(reason)
     return "; ".join(said)
-
-
-def bulk_reason(answer: Mapping[str, Any]) -> str:
-    """Why one action of a bulk request failed, from the answer to it."""
-    error = answer.get("error", {})
-    if not isinstance(error, Mapping):
-        return f"{answer.get('status')}: {error}"
-    cause = error.get("caused_by", {}).get("reason")
-    return f"{error.get('type')}: {error.get('reason')}" + (f" ({cause})" if cause else "")
 
 
 def _chain(cause: Any) -> Iterator[str]:

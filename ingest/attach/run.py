@@ -21,7 +21,8 @@ import orjson
 
 from encoders.contract import Encoder
 from es_mappings.attached import layout_of
-from es_mappings.cluster import Cluster, bulk_reason
+from es_mappings.bulk import bulk_reason
+from es_mappings.cluster import Cluster
 from es_mappings.provenance import Manifest, Receipt, vectors_fingerprint
 from es_mappings.schema import VECTOR_OBJECT, Schema
 from es_mappings.settings import ModalitySettings

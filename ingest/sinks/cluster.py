@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from es_mappings.cluster import bulk_reason, connect, probe
+from es_mappings.bulk import bulk_reason
+from es_mappings.cluster import connect, probe
 from es_mappings.errors import IndexMissing, SettingsError
 from es_mappings.mappings import index_body
 from es_mappings.provenance import Manifest, Receipt, describe, read_manifest
