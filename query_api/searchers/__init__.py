@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -47,6 +48,12 @@ class Searcher(Protocol):
 
     def sample(self, size: int, seed: int) -> list[StoredItem]:
         """Random items with their vectors, the same ones for the same seed while the index stays as it is."""
+
+    def scan(self, batch: int) -> Iterator[list[StoredItem]]:
+        """All items with their vectors by ascending id, at most `batch` at a time, as they were at the first batch.
+
+        What is written meanwhile does not show. Close the iterator, or use it up: it holds a view of the index open.
+        """
 
     def suggest(self, text: str, size: int) -> list[Suggestion]:
         """Distinct titles with words that continue the typed text, the best first."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from es_mappings.cluster import connect, probe, refusal
 from es_mappings.dialects import Dialect
-from es_mappings.errors import EngineError, EngineRefused, IndexMissing, InvalidRequest, ItemNotFound
+from es_mappings.errors import EngineError, EngineRefused, EngineUnavailable, IndexMissing, InvalidRequest, ItemNotFound
 from es_mappings.mappings import tie_path
 from es_mappings.provenance import Manifest, read_manifest
 from es_mappings.schema import VECTOR_OBJECT, Schema
@@ -52,6 +52,11 @@ Measured on Elasticsearch 9.4.3: 40 ns to ask, 1.5 µs for an exception, hence a
 
 SNAPSHOT_LIFE = "5m"
 """How long a walk may rest between two pages."""
+
+ITEMS: JSON = {"_source": {"excludes": [VECTOR_OBJECT]}, "fields": [f"{VECTOR_OBJECT}.*"]}
+"""What a search for whole items asks: `fields` gives the vectors in every version, `_source` no longer does from
+Elasticsearch 9.2 on.
+"""
 
 SUGGESTED_HITS = 200
 """How many titles are looked at for suggestions; the same title counts once."""
@@ -114,6 +119,26 @@ class ClusterSearcher:
         tie = tie_path(self._ask().schema)
         drawn = {"random_score": {"seed": seed, "field": tie}, "boost_mode": "replace"}
         return self._items({"function_score": drawn}, size)
+
+    def scan(self, batch: int) -> Iterator[list[StoredItem]]:
+        known = self._ask()
+        dialect = known.dialect
+        view = {"id": self._open_snapshot(dialect), "keep_alive": SNAPSHOT_LIFE}
+        asked: JSON = {**ITEMS, "size": batch, "sort": [tie_path(known.schema)], "track_total_hits": False}
+        try:
+            while True:
+                with self._refusals():
+                    answer = self._cluster.request("POST", "/_search", body={**asked, "pit": view})
+                if lacking := incomplete([answer]):
+                    raise EngineUnavailable(f"not all items can be read: {lacking}")
+                hits = answer["hits"]["hits"]
+                if not hits:
+                    return
+                yield [read_item(hit, self._schema) for hit in hits]
+                view["id"] = answer.get("pit_id", view["id"])
+                asked["search_after"] = hits[-1]["sort"]
+        finally:
+            self._close_snapshot(view["id"], dialect)
 
     def suggest(self, text: str, size: int) -> list[Suggestion]:
         if not text.strip() or not self._schema.suggest:
@@ -190,13 +215,7 @@ class ClusterSearcher:
 
     def _items(self, query: JSON, size: int) -> list[StoredItem]:
         self._ask()
-        body = {
-            "query": query,
-            "size": size,
-            # `fields` gives the vectors in every version; `_source` no longer does from Elasticsearch 9.2 on.
-            "_source": {"excludes": [VECTOR_OBJECT]},
-            "fields": [f"{VECTOR_OBJECT}.*"],
-        }
+        body = {**ITEMS, "query": query, "size": size}
         with self._refusals():
             answer = self._cluster.request("POST", f"/{self._index}/_search", body=body)
         return [read_item(hit, self._schema) for hit in answer["hits"]["hits"]]

@@ -133,6 +133,7 @@ def uses(searcher: Searcher) -> tuple[Callable[[], object], ...]:
         lambda: searcher.search(replace(plan, walk=Walk())),
         lambda: searcher.item("x"),
         lambda: searcher.sample(1, 0),
+        lambda: next(searcher.scan(1)),
         lambda: searcher.suggest("x", 1),
     )
 

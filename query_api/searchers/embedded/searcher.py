@@ -88,6 +88,14 @@ class EmbeddedSearcher:
             drawn = np.random.default_rng(seed).permutation(len(rows))[:size]
             return [self._item(snapshot, rows[i]) for i in drawn.tolist()]
 
+    def scan(self, batch: int) -> Iterator[list[StoredItem]]:
+        asked = "SELECT row, id FROM items WHERE id > ? ORDER BY id LIMIT ?"
+        with self._open() as snapshot:
+            after = ""  # every id has a character
+            while found := snapshot.connection.execute(asked, (after, batch)).fetchall():
+                yield [self._item(snapshot, row) for row, _ in found]
+                after = found[-1][1]
+
     def suggest(self, text: str, size: int) -> list[Suggestion]:
         with self._open() as snapshot:
             return suggestions(snapshot, text, size)
