@@ -264,6 +264,28 @@ def doctor(config: Path, as_json: bool) -> None:
         sys.exit(1)
 
 
+@main.command()
+@CONFIG
+@click.option(
+    "--near", default=0.95, show_default=True, type=click.FloatRange(0.5, 0.999), help="Near-duplicates: cosine."
+)
+@click.option(
+    "--compare", default=20_000, show_default=True, type=click.IntRange(100), help="Items compared; or a sample."
+)
+@click.option("--limit", default=10, show_default=True, type=click.IntRange(0), help="Cases shown of each finding.")
+@AS_JSON
+def audit(config: Path, near: float, compare: int, limit: int, as_json: bool) -> None:
+    """Look at the quality of the index's data, and name what is wrong or odd, the worst first.
+
+    Missing modalities, duplicates, broken vectors, modalities that disagree, items far from all others, texts in a
+    script that their field is not for. Nothing is written, and findings leave the exit code at 0.
+    """
+    from es_mappings.settings import load_settings
+    from maxcos.audit.report import audit, print_report
+
+    print_report(audit(load_settings(config), near_from=near, compared=compare), limit, as_json)
+
+
 @main.group()
 def bench() -> None:
     """Measure an engine on synthetic data."""

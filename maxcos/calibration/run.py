@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from tqdm import tqdm
 from encoders.contract import Encoder, load_encoders
 from es_mappings.errors import CalibrationError, EncoderError, InvalidRequest, ItemNotFound
 from es_mappings.provenance import vectors_fingerprint
-from es_mappings.schema import Schema, as_values, build_schema, lookup
+from es_mappings.schema import Schema, build_schema
 from es_mappings.settings import Settings
 from es_mappings.types import Calibration, Centre, ItemTerm, StoredItem, Vector
 from ingest.sinks import open_sink
@@ -23,6 +23,7 @@ from maxcos.calibration import pseudo
 from maxcos.calibration.judgments import Judged, read_judged
 from maxcos.calibration.pairs import Encode, Question, compare, matrices
 from maxcos.calibration.report import Fitted, fit_and_report
+from maxcos.media import pictures
 from query_api.planner import combine
 from query_api.searchers import Searcher, open_searcher
 
@@ -86,20 +87,9 @@ def _own_questions(
 ) -> list[Question]:
     texts = pseudo.text_questions(items, fields, random)
     try:
-        return [*texts, *pseudo.picture_questions(items, fields, lambda item: _pictures(item, settings), random)]
+        return [*texts, *pseudo.picture_questions(items, fields, lambda item: pictures(item, settings), random)]
     except ImportError:  # the extra `image` is not installed, so no encoder takes pictures
         return texts
-
-
-def _pictures(item: StoredItem, settings: Settings) -> Iterator[Path]:
-    """Files below the page's media that the item's picture field names, or else any field that an encoder reads."""
-    read = [name for modality in settings.modalities.values() for name in modality.source]
-    media = settings.page.media.resolve()
-    for name in [settings.page.image] if settings.page.image else read:
-        for value in as_values(lookup(item.source, name)):
-            path = (media / str(value)).resolve() if len(str(value)) < 1000 else media
-            if path.is_relative_to(media) and path.is_file():
-                yield path
 
 
 def _judged_questions(

@@ -19,7 +19,7 @@ from es_mappings.cluster import connect
 from es_mappings.settings import EngineSettings, Settings
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ("query", "calibration", "architecture", "quickstart", "speed", "attach")
+DOCUMENTS = ("query", "calibration", "architecture", "quickstart", "speed", "attach", "audit")
 
 
 def commands(document: str) -> list[str]:
@@ -167,13 +167,18 @@ def test_attaching_is_as_its_page_says(tmp_path: Path, models: Path, engine: str
     assert "3 documents have no vectors any more" in detached
 
 
-@pytest.mark.parametrize(
-    "document",
-    [
-        "README.md",
-        *(f"docs/{name}.md" for name in ("query", "calibration", "architecture", "quickstart", "speed", "attach")),
-    ],
-)
+def test_the_audit_is_as_its_page_says(shop: Settings, shop_folder: Path) -> None:
+    engine = {"MAXCOS_ENGINE__INDEX": shop.engine.index, "MAXCOS_ENGINE__URL": shop.engine.url}
+    table, _ = (shell(script, shop_folder.parent, **engine) for script in commands("docs/audit.md"))
+    shown = (ROOT / "docs/audit.md").read_text("utf-8").split("```")[2].splitlines()
+    for line in ("title_zh: Han 295, Latin 5", "0.988  kator-legaz-porch-column-01  kator-legaz-porch-column-03"):
+        assert line in table
+        assert any(line in told for told in shown)
+    report = json.loads((shop_folder.parent / "audit.json").read_text("utf-8"))
+    assert report["items"] == 820
+
+
+@pytest.mark.parametrize("document", ["README.md", *(f"docs/{name}.md" for name in DOCUMENTS)])
 def test_links_lead_somewhere(document: str) -> None:
     text = (ROOT / document).read_text("utf-8")
     for target in re.findall(r"\]\(([^)#]+)\)", text):
