@@ -73,6 +73,12 @@ class CalibrationError(MaxcosError):
     title = "Cannot calibrate"
 
 
+class RebuildFailed(MaxcosError):
+    """The rebuilt index must not take the old one's place; readers still find the old one."""
+
+    title = "Not rebuilt"
+
+
 class EncoderError(MaxcosError):
     """An encoder cannot be loaded or failed as a whole (not: one bad input)."""
 

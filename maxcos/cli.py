@@ -119,6 +119,44 @@ def attach(
         print_summary(run_attach(settings, only, start, letters, follow=follow), letters, as_json)
 
 
+@main.command()
+@click.argument("source", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@CONFIG
+@click.option("--triples", type=click.Path(path_type=Path, exists=True), help="TSV: head, relation, tail.")
+@click.option("--names", type=click.Path(path_type=Path, exists=True), help="TSV: entity, language, name.")
+@click.option("--replace", is_flag=True, help="The old index may be deleted where it cannot be kept.")
+@click.option("--fewer", is_flag=True, help="The new index may hold fewer items than the old one.")
+@click.option("--drop-old", "drop", is_flag=True, help="Instead: delete what the last rebuild has kept.")
+@AS_JSON
+def rebuild(
+    source: Path | None,
+    config: Path,
+    triples: Path | None,
+    names: Path | None,
+    replace: bool,
+    fewer: bool,
+    drop: bool,
+    as_json: bool,
+) -> None:
+    """Build the index anew from SOURCE beside the old one, compare them, and let it take the old one's place.
+
+    Readers find the old index until the very moment when they find the new one. When anything fails, the new index is
+    deleted and nothing has changed. The old one is kept until `maxcos rebuild --drop-old`.
+    """
+    from es_mappings.settings import load_settings
+    from maxcos.rebuild.run import drop_old, print_report, rebuild
+
+    if drop == (source is not None):
+        raise click.UsageError("give either SOURCE or --drop-old")
+    settings = load_settings(config)
+    if source is None:
+        dropped = drop_old(settings)
+        click.echo(json.dumps({"dropped": dropped}) if as_json else f"dropped: {dropped or 'nothing was kept'}")
+        return
+    report = rebuild(source, settings, triples=triples, names=names, replace=replace, fewer=fewer)
+    print_report(report, settings, source, as_json)
+
+
 @main.group()
 def graph() -> None:
     """The knowledge graph's embeddings."""

@@ -73,9 +73,9 @@ def _thrown_away(engine: EngineSettings) -> bool:
             path.unlink(missing_ok=True)
         return True
     with closing(connect(engine)) as cluster:
-        (found,) = cluster.request("GET", f"/{engine.index}/_mapping").values()
+        ((index, found),) = cluster.request("GET", f"/{engine.index}/_mapping").items()
         made = found["mappings"].get("_meta", {}).get(META_KEY)
         old = made is not None and made.get("schema", VERSION) < VERSION
         if old:
-            cluster.request("DELETE", f"/{engine.index}")
+            cluster.request("DELETE", f"/{index}")  # its own name, also behind an alias
         return old

@@ -64,8 +64,10 @@ SUGGESTED_HITS = 200
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What the cluster said of itself, and when (monotonic seconds). schema: with the index's layout. indices: the real
-    names behind the index's.
+    """What the cluster said of itself, and when (monotonic seconds).
+
+    schema: with the index's layout. indices: the real names that have been seen behind the index's: walks go on when an
+    alias has been moved.
     """
 
     dialect: Dialect
@@ -202,7 +204,8 @@ class ClusterSearcher:
         ]
         state = self._state(dialect, name, manifests[0])
         schema = replace(self._schema, layout=state.manifest.layout)
-        return _Known(dialect, schema, state, frozenset(answer), time.monotonic())
+        seen = self._known.indices if self._known is not None else frozenset()
+        return _Known(dialect, schema, state, seen | frozenset(answer), time.monotonic())
 
     def _state(self, dialect: Dialect, engine: str, manifest: Manifest) -> IndexState:
         present = {s.name: {"filter": {"exists": {"field": f"{VECTOR_OBJECT}.{s.name}"}}} for s in self._schema.spaces}
@@ -315,6 +318,9 @@ class ClusterSearcher:
         if plan.walk is None:
             return
         met = {hit["_index"] for answer in answers for hit in answer["hits"]["hits"]}
+        if met - known.indices:
+            # An alias may have been moved since the cluster was asked.
+            self._known = known = self._asked()
         if met - known.indices or any(not answer["_shards"]["total"] for answer in answers):
             raise _expired()
 
