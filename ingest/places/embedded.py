@@ -46,7 +46,6 @@ class EmbeddedPlace:
     def swap(self, fresh: str) -> None:
         with self._failures():
             old = self._old(fresh)
-            _settle(self._file(fresh))
             # In this order a process that is killed in between leaves a file too many, never one too few.
             _point(self._link, self._file(fresh))
             if old is not None:
@@ -100,11 +99,11 @@ class EmbeddedPlace:
 
 
 def _settle(file: Path) -> None:
-    """Bring all that is in the log into the file. Raises EngineUnavailable when readers do not let go of it."""
+    """Bring all that is in the log into the file. Raises EngineUnavailable when somebody still reads an older state."""
     with closing(embedded.open_store(file)) as store:
-        busy, *_ = store.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    if busy:
-        raise EngineUnavailable(f"the embedded store {file} is being read or written all the time: try again")
+        _, written, settled = store.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    if written != settled:
+        raise EngineUnavailable(f"the embedded store {file} is read in an older state or written to: try again")
 
 
 def _point(link: Path, file: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -29,13 +30,13 @@ WORSE = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """index: the new index's own name. replaced: the old one's; kept: whether it is still there. comparison: None
-    without an old index that can be searched. calibrated: whether the new index has maps.
+    """index: the new index's own name. kept: the old one's from now on; None when there is none any more.
+
+    comparison: None without an old index that can be searched. calibrated: whether the new index has maps.
     """
 
     index: str
-    replaced: str | None
-    kept: bool
+    kept: str | None
     items_before: int
     items: int
     summary: Summary
@@ -78,7 +79,7 @@ def rebuild(
         except BaseException:
             _undo(place, fresh)
             raise
-    return report
+        return dataclasses.replace(report, kept=place.kept())
 
 
 def drop_old(settings: Settings) -> str | None:
@@ -102,7 +103,7 @@ def print_report(report: Report, settings: Settings, source: Path, as_json: bool
         )
     click.echo(f"{name} is now {report.index} with {report.items} items ({report.items_before} before)")
     if report.kept:
-        click.echo(f"the old index stays as {previous(name)} ({report.replaced}) until maxcos rebuild --drop-old")
+        click.echo(f"the old index stays as {previous(name)} ({report.kept}) until maxcos rebuild --drop-old")
     if not report.calibrated and settings.modalities:
         click.echo("it is not calibrated: run maxcos calibrate")
 
@@ -120,8 +121,7 @@ def _built(
     items, comparison = _checked(fresh, schema, current, summary, fewer=fewer)
     return Report(
         index=fresh.engine.index,
-        replaced=current.index if current else None,
-        kept=current is not None and not current.loses,
+        kept=None,
         items_before=current.documents if current else 0,
         items=items,
         summary=summary,

@@ -166,5 +166,5 @@ def wait_for_items(service: SearchService) -> None:
 def test_help_lists_every_command() -> None:
     done = run("--help")
     assert done.returncode == 0
-    for command in ("audit", "calibrate", "demo", "graph", "ingest", "search", "serve"):
+    for command in ("audit", "calibrate", "demo", "graph", "ingest", "rebuild", "search", "serve"):
         assert command in done.stdout

@@ -19,7 +19,7 @@ from es_mappings.cluster import connect
 from es_mappings.settings import EngineSettings, Settings
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ("query", "calibration", "architecture", "quickstart", "speed", "attach", "audit")
+DOCUMENTS = ("query", "calibration", "architecture", "quickstart", "speed", "attach", "audit", "rebuild")
 
 
 def commands(document: str) -> list[str]:
@@ -176,6 +176,20 @@ def test_the_audit_is_as_its_page_says(shop: Settings, shop_folder: Path) -> Non
         assert any(line in told for told in shown)
     report = json.loads((shop_folder.parent / "audit.json").read_text("utf-8"))
     assert report["items"] == 820
+
+
+def test_the_rebuild_is_as_its_page_says(tmp_path: Path) -> None:
+    build, drop = (shell(script, tmp_path) for script in commands("docs/rebuild.md"))
+
+    def told(text: str) -> list[str]:
+        without_times = re.sub(r"\d{8}-\d{6}-\d{6}", "TIME", text)
+        return [line.strip() for line in without_times.splitlines() if "encode" not in line]
+
+    assert len(told(build)) == 3
+    assert set(told(build)) <= set(told((ROOT / "docs/rebuild.md").read_text("utf-8")))
+    assert "was built differently" in drop
+    assert "these settings are not those of the old index" in drop
+    assert "dropped: lamps-" in drop
 
 
 @pytest.mark.parametrize("document", ["README.md", *(f"docs/{name}.md" for name in DOCUMENTS)])
