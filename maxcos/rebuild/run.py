@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import orjson
@@ -66,6 +67,11 @@ def rebuild(
         current = place.current()
         if kept := place.kept():
             raise RebuildFailed(f"an earlier rebuild has kept {kept}: run maxcos rebuild --drop-old first")
+        if current is not None and not _is_ours(current.meta):
+            raise RebuildFailed(
+                f"{name!r} was not made by maxcos ingest, so its documents are not in SOURCE alone: choose another "
+                "engine.index, or give it vectors in place by maxcos attach"
+            )
         if current is not None and current.loses and not replace:
             raise RebuildFailed(
                 f"{name!r} is an index, not an alias: the swap puts an alias in its place and deletes the index, as "
@@ -80,6 +86,10 @@ def rebuild(
             _undo(place, fresh)
             raise
         return dataclasses.replace(report, kept=place.kept())
+
+
+def _is_ours(meta: Mapping[str, Any]) -> bool:
+    return META_KEY in meta and "layout" not in meta[META_KEY]
 
 
 def drop_old(settings: Settings) -> str | None:

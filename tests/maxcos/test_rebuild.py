@@ -293,3 +293,18 @@ def test_aliases_keep_their_options_and_strange_ones_are_refused(settings: Setti
         assert set(cluster.request("GET", f"/_alias/{name}")) == {first, second}
         with pytest.raises(RebuildFailed, match="several indices"):
             rebuild(source(tmp_path, "three"), settings)
+
+
+def test_an_index_that_somebody_else_made_is_never_replaced(settings: Settings, tmp_path: Path) -> None:
+    """Not even when its deletion is allowed: its documents are its owner's."""
+    if is_embedded(settings.engine):
+        return
+    path = f"/{settings.engine.index}"
+    with closing(connect(settings.engine)) as cluster:
+        cluster.request("PUT", f"{path}/_doc/1", params={"refresh": "true"}, body={"title": "mine"})
+        for meta in ({}, {"maxcos": {"layout": {}}}):
+            cluster.request("PUT", f"{path}/_mapping", body={"_meta": meta})
+            with pytest.raises(RebuildFailed, match="was not made by maxcos ingest"):
+                rebuild(source(tmp_path, "one"), settings, replace=True)
+        assert cluster.request("GET", f"{path}/_count")["count"] == 1
+    assert indices(settings) == [settings.engine.index]
