@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-
-import orjson
 
 from es_mappings.schema import RESERVED, Schema, as_values, lookup
 from es_mappings.types import Item
 
 MAX_ID_BYTES = 512
 """Elasticsearch's limit for _id; the embedded store keeps to it so that data can move."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The fields of one record and where they were read: `file:line`, `file:row n` or a file's name."""
+
+    place: str
+    fields: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,30 +34,18 @@ class Rejected:
     lost: str = "item"
 
 
-def read_jsonl(path: Path) -> Iterator[Item | Rejected]:
-    """Items of a JSON Lines file, one line in memory at a time; blank lines are passed over."""
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if line.strip():
-                yield _parse(line, f"{path.name}:{number}")
-
-
-def _parse(line: bytes, place: str) -> Item | Rejected:
-    try:
-        record = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        return Rejected(place, f"not JSON: {error}", line.decode("utf-8", "replace"))
-    if not isinstance(record, dict):
-        return Rejected(place, "not a JSON object", record)
-    identifier = record.get("id")
+def item_of(record: Record) -> Item | Rejected:
+    """The record as an item, if its id and its fields' names allow it."""
+    place, fields = record.place, record.fields
+    identifier = fields.get("id")
     if not isinstance(identifier, str) or not identifier.strip():
-        return Rejected(place, "id: must be a non-empty string", record)
+        return Rejected(place, "id: must be a non-empty string", fields)
     if len(identifier.encode()) > MAX_ID_BYTES:
-        return Rejected(place, f"id: longer than {MAX_ID_BYTES} bytes", record)
-    taken = sorted((RESERVED - {"id"}) & record.keys())
+        return Rejected(place, f"id: longer than {MAX_ID_BYTES} bytes", fields)
+    taken = sorted((RESERVED - {"id"}) & fields.keys())
     if taken:
-        return Rejected(place, f"{taken[0]}: this field name is reserved", record)
-    return Item(identifier, record, place)
+        return Rejected(place, f"{taken[0]}: this field name is reserved", fields)
+    return Item(identifier, fields, place)
 
 
 def validate(item: Item, schema: Schema) -> Rejected | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,9 +15,10 @@ from es_mappings.errors import SettingsError
 from es_mappings.provenance import Manifest
 from es_mappings.schema import build_schema
 from es_mappings.settings import Settings
+from ingest import check
 from ingest.pipeline import Summary, ingest
-from ingest.records import read_jsonl
 from ingest.sinks import open_sink
+from ingest.sources import SUFFIXES, base_of, digest, read
 
 if TYPE_CHECKING:
     from encoders.training.graph import TrainingReport
@@ -61,8 +61,8 @@ def ingest_file(source: Path, settings: Settings, triples: Path | None = None, n
     try:
         with tqdm(desc=settings.engine.index, unit=" items", disable=None) as bar:
             return ingest(
-                read_jsonl(source),
-                base=source.parent,
+                read(source, schema),
+                base=base_of(source),
                 source=digest(source),
                 schema=schema,
                 modalities=settings.modalities,
@@ -97,12 +97,28 @@ def examine(source: Path, settings: Settings) -> Built:
 
 
 def dead_letters(source: Path) -> Path:
-    return source.with_suffix(".dead-letters.jsonl")
+    """The file beside a source that what cannot be indexed goes to."""
+    endings = (ending for ending in SUFFIXES if source.name.lower().endswith(ending))
+    longest = max(endings, key=len, default="")
+    return source.with_name(f"{source.name[: len(source.name) - len(longest)]}.dead-letters.jsonl")
 
 
-def digest(source: Path) -> str:
-    with source.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+def check_file(source: Path, settings: Settings) -> check.Report:
+    """What `ingest_file` would lose of a source, without loading an encoder. Raises BadInput for an unreadable one."""
+    schema = build_schema(settings.lexical, [])
+    with tqdm(desc=source.name, unit=" records", disable=None) as bar:
+        return check.check(read(source, schema), schema, bar.update)
+
+
+def print_report(report: check.Report, as_json: bool) -> None:
+    """Say what a check found, the commonest problem first."""
+    if as_json:
+        click.echo(orjson.dumps(report).decode())
+        return
+    click.echo(f"{report.read} records, {report.lost} would be lost")
+    for problem in sorted(report.problems.values(), key=lambda problem: -problem.count):
+        more = ", ..." if problem.count > len(problem.places) else ""
+        click.echo(f"{problem.count:>8} x {problem.example:.200}\n           at {', '.join(problem.places)}{more}")
 
 
 def print_summary(summary: Summary, source: Path, as_json: bool) -> None:

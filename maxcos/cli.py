@@ -52,21 +52,28 @@ def demo(engine: str | None, port: int, folder: Path, build_only: bool) -> None:
 
 
 @main.command()
-@click.argument("source", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("source", type=click.Path(path_type=Path, exists=True))
 @CONFIG
-@click.option("--triples", type=click.Path(path_type=Path, exists=True), help="TSV: head, relation, tail.")
+@click.option("--triples", type=click.Path(path_type=Path, exists=True), help="TSV (head, relation, tail) or .nt.")
 @click.option("--names", type=click.Path(path_type=Path, exists=True), help="TSV: entity, language, name.")
+@click.option("--check", is_flag=True, help="Only read and validate; exit code 1 if a record would be lost.")
 @AS_JSON
-def ingest(source: Path, config: Path, triples: Path | None, names: Path | None, as_json: bool) -> None:
-    """Encode the items of SOURCE (JSON lines) and write them to the index.
+def ingest(source: Path, config: Path, triples: Path | None, names: Path | None, check: bool, as_json: bool) -> None:
+    """Encode the items of SOURCE and write them to the index.
 
-    With --triples the graph is trained first if its model file is missing. What cannot be indexed goes to
-    SOURCE.dead-letters.jsonl with its reason and place; the exit code is then still 0 if anything was written.
+    SOURCE: JSON lines, CSV or TSV with a header (all of them also as .gz), Parquet, or a folder of pictures with
+    metadata; docs/ingest.md has the details. With --triples the graph is trained first if its model file is missing.
+    What cannot be indexed goes to SOURCE's name with .dead-letters.jsonl, with its reason and place; the exit code is
+    then still 0 if anything was written.
     """
     from es_mappings.errors import BadInput
     from es_mappings.settings import load_settings
-    from maxcos.build import ingest_file, print_summary
+    from maxcos.build import check_file, ingest_file, print_report, print_summary
 
+    if check:
+        report = check_file(source, load_settings(config))
+        print_report(report, as_json)
+        sys.exit(1 if report.lost else 0)
     summary = ingest_file(source, load_settings(config), triples, names)
     print_summary(summary, source, as_json)
     if summary.read and not summary.written:

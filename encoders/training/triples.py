@@ -1,12 +1,16 @@
 """Read a knowledge graph from text files: triples, and the names of their entities.
 
-Triples are lines `head<TAB>relation<TAB>tail`, names are lines `entity<TAB>language<TAB>name` with any number of
-lines per entity (its names and aliases). Both are UTF-8. Blank lines and lines that start with `#` say nothing.
+Triples are lines `head<TAB>relation<TAB>tail`, or N-Triples in a file that ends with `.nt`; names are lines
+`entity<TAB>language<TAB>name` with any number of lines per entity (its names and aliases). All are UTF-8, and may be
+compressed (`.gz`). Blank lines and lines that start with `#` say nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import gzip
+import re
+import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,32 +84,74 @@ def _number(numbers: dict[str, int], key: str) -> int:
 
 def _rows(path: Path, problems: list[Problem]) -> Iterator[tuple[str, str, str]]:
     """The three columns of every good line; bad lines are added to `problems`."""
+    read = _statement if Path(path.name.removesuffix(".gz")).suffix == ".nt" else _columns
     try:
         # Lines are decoded one by one, so that one broken byte costs one line and not the file.
-        with path.open("rb") as lines:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
-                row = _row(line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line)
+                row = _row(line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line, read)
                 if isinstance(row, str):
                     problems.append((f"{path}:{number}", row))
                 elif row:
                     yield row
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise BadInput(f"{path}: the compressed file is broken: {error}") from error
     except OSError as error:
         raise BadInput(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
-def _row(line: bytes) -> tuple[str, str, str] | str | None:
+def _row(line: bytes, read: Callable[[str], tuple[str, str, str] | str]) -> tuple[str, str, str] | str | None:
     """The columns of a line, None for a line that says nothing, or as a string what is wrong with it."""
     try:
         text = line.decode("utf-8").rstrip("\r\n")
     except UnicodeDecodeError:
         return "not UTF-8"
-    if not text.strip() or text.startswith("#"):
+    if not text.strip() or text.lstrip().startswith("#"):
         return None
+    if "\0" in text:
+        return "a NUL character"
+    return read(text)
+
+
+def _columns(text: str) -> tuple[str, str, str] | str:
     columns = [column.strip() for column in text.split("\t")]
     if len(columns) != 3:
         return f"{len(columns)} columns separated by tabs instead of 3"
     if not all(columns):
         return "an empty column"
-    if "\0" in text:
-        return "a NUL character"
     return columns[0], columns[1], columns[2]
+
+
+_NODE = r"<[^<>\s]*>|_:[^\s<>\"]+"
+_STATEMENT = re.compile(
+    rf"\s*({_NODE})\s*(<[^<>\s]*>)\s*({_NODE}|\"(?:[^\"\\]|\\.)*\"(?:@[A-Za-z0-9-]+|\^\^<[^<>\s]*>)?)\s*\.\s*(?:\#.*)?"
+)
+_ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(.))")
+_CONTROLS = {"t": "\t", "b": "\b", "n": "\n", "r": "\r", "f": "\f"}
+
+
+def _statement(text: str) -> tuple[str, str, str] | str:
+    """Of an N-Triples statement the IRIs without their brackets, blank nodes as they are, and a literal's text."""
+    found = _STATEMENT.fullmatch(text)
+    if not found:
+        return "not a statement of N-Triples"
+    try:
+        head, relation, tail = (_ESCAPE.sub(_character, _bare(part)) for part in found.groups())
+    except (ValueError, OverflowError):
+        return "an escape that is no character"
+    return (head, relation, tail) if head and relation and tail.strip() else "an empty column"
+
+
+def _bare(part: str) -> str:
+    if part.startswith("<"):
+        return part[1:-1]
+    return part[1 : part.rindex('"')] if part.startswith('"') else part
+
+
+def _character(escape: re.Match[str]) -> str:
+    code = escape[1] or escape[2]
+    if code is None:
+        return _CONTROLS.get(escape[3], escape[3])
+    if 0xD800 <= int(code, 16) < 0xE000:
+        raise ValueError(code)
+    return chr(int(code, 16))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,35 @@ def test_no_triple_at_all_is_an_error_that_shows_the_first_bad_line(triples: Pat
 def test_a_missing_file_is_an_error(triples: Path) -> None:
     with pytest.raises(BadInput, match="cannot be read"):
         read_graph(triples)
+
+
+NT = r"""# a comment
+<http://e/a> <http://e/r> <http://e/b> .
+<http://e/a> <http://e/name> "caf\u00e9 \"x\""@fr . # more
+_:n1<http://e/r><http://e/b>.
+<http://e/a> <http://e/year> "7"^^<http://www.w3.org/2001/XMLSchema#integer> .
+<http://e/a> <http://e/r> .
+<http://e/a> <http://e/r> "\uD800" .
+"""
+
+
+@pytest.mark.parametrize("ending", [".nt", ".nt.gz"])
+def test_n_triples(ending: str, tmp_path: Path) -> None:
+    file = tmp_path / f"graph{ending}"
+    file.write_bytes(gzip.compress(NT.encode()) if ending == ".nt.gz" else NT.encode())
+    graph = read_graph(file)
+    assert graph.entities == ("http://e/a", "http://e/b", 'café "x"', "_:n1", "7")
+    assert graph.relations == ("http://e/r", "http://e/name", "http://e/year")
+    assert graph.problems == (
+        (f"{file}:6", "not a statement of N-Triples"),
+        (f"{file}:7", "an escape that is no character"),
+    )
+
+
+def test_compressed_tables(tmp_path: Path) -> None:
+    file = tmp_path / "t.tsv.gz"
+    file.write_bytes(gzip.compress(b"a\tr\tb\n"))
+    assert read_graph(file).entities == ("a", "b")
+    file.write_bytes(gzip.compress(b"a\tr\tb\n")[:-8])
+    with pytest.raises(BadInput, match="compressed file is broken"):
+        read_graph(file)

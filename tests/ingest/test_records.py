@@ -12,7 +12,8 @@ from corpus import LEXICAL, Encodes
 from es_mappings.schema import build_schema
 from es_mappings.types import Item
 from ingest.pipeline import DeadLetters
-from ingest.records import Rejected, read_jsonl, validate
+from ingest.records import Rejected, validate
+from ingest.sources import read
 
 SCHEMA = build_schema(LEXICAL, [Encodes()])
 
@@ -32,7 +33,7 @@ def test_lines_become_items_or_reasons(tmp_path: Path) -> None:
     ]
     file = tmp_path / "items.jsonl"
     file.write_bytes(b"\n".join(lines))
-    found = list(read_jsonl(file))
+    found = list(read(file, SCHEMA))
     items = [f for f in found if isinstance(f, Item)]
     rejected = [f for f in found if isinstance(f, Rejected)]
     assert [item.id for item in items] == ["a", "末"]
