@@ -1,66 +1,180 @@
-"""Bulk writing that bends before it breaks: smaller requests and longer waits while a cluster has too much to do.
+"""Bulk writing that outlives a busy engine: what the official clients' bulk helpers do not do.
 
-Every action has an answer in the end, or the run stops with what the cluster said. Sending an action again is harmless:
-indexing is by id, and a guarded update that was carried out unheard is refused the second time.
+Those ask again for single operations that were answered 429. They neither ask again for a whole request that was cut or
+answered 503, nor make the next one smaller, nor split one that is too large, nor wait for an index that is read-only
+while its disk is full.
 """
 
 from __future__ import annotations
 
 import logging
 import random
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from es_mappings.errors import EngineError, EngineRefused, EngineUnavailable
 
 JSON = dict[str, Any]
 
-logger = logging.getLogger(__name__)
+OPERATIONS = 200
+BYTES = 20 * 1024 * 1024
+"""The most of one request; a single larger operation goes alone."""
 
-MOST_ACTIONS = 200
-MOST_BYTES = 20 * 2**20
-LARGEST = 100 * 2**20
-"""What an engine takes in one request, unless it is told otherwise (http.max_content_length)."""
-FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
-PATIENCE = 300.0
-"""Seconds without one action carried out after which a run gives up."""
-BUSY = frozenset({429, 503})
+BUSY = frozenset({408, 429, 502, 503, 504})
 BLOCKED = "cluster_block_exception"
-"""What an action meets in an index that must not be written, as when the disk is nearly full."""
 TOO_LARGE = 413
 
-META = ("_index", "_id", "routing", "if_seq_no", "if_primary_term")
+LARGE = 10 * 1024 * 1024
+LONE_TRIES = 5
+"""An operation of LARGE bytes that was answered 429 so often, alone, is refused: so engines answer, for ever, to what
+is more than a tenth of their heap.
+"""
+
+FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class _Action:
-    operation: str
-    meta: JSON
-    lines: bytes
+class Operation:
+    """One operation as its lines of the request. kind: index, create, update or delete."""
+
+    kind: str
+    id: str
+    data: bytes
 
 
-def send_all(post: Callable[[bytes], Any], actions: Iterable[JSON]) -> Iterator[tuple[bool, JSON]]:
-    """Carry out the actions; for each whether the engine did it, and its answer under the operation's name.
-
-    post: sends the lines of one request and returns the decoded answer. actions: `_op_type` (index or update),
-    `_index`, `_id`, maybe routing, if_seq_no and if_primary_term, and `_source` or `doc`. Answers come in no
-    particular order.
-    Raises EngineUnavailable when nothing was carried out for PATIENCE seconds, and what `post` raises beyond that.
+class Patience:
+    """Waiting for an engine that cannot work now: longer each time, by chance a little more or less, for so many
+    seconds without progress at most. `stopped` ends every wait at once.
     """
-    sender = _Sender(post)
-    for action in map(_encoded, actions):
-        if len(action.lines) > LARGEST:
-            yield _refused(action, f"{len(action.lines)} bytes are more than an engine takes in one request")
+
+    def __init__(self, seconds: float, stopped: threading.Event) -> None:
+        self._seconds = seconds
+        self._stopped = stopped
+        self.tries = 0
+        self._since = 0.0
+
+    def wait(self, error: EngineError) -> None:
+        """Raises the error when patience is over."""
+        if self.tries == 0:
+            self._since = time.monotonic()
+            log.warning("%s; trying again for up to %.0f s", error, self._seconds)
+        left = self._since + self._seconds - time.monotonic()
+        # Writers that were refused together must not come back together.
+        delay = min(LONGEST_DELAY, FIRST_DELAY * 2**self.tries) * random.uniform(0.5, 1)
+        self.tries += 1
+        if left <= 0 or self._stopped.wait(min(delay, left)):
+            raise error
+
+    def progress(self) -> None:
+        if self.tries:
+            log.warning("the engine works again")
+        self.tries = 0
+
+
+def carry_out(
+    operations: Iterable[Operation], post: Callable[[bytes], Any], patience: Patience, largest: int
+) -> Iterator[tuple[bool, JSON]]:
+    """Send the operations; for each, whether the engine did it, and its answer under the operation's name.
+
+    Operations that may be repeated (all of ours have an id) lose nothing and double nothing. post: sends one request.
+    largest: bytes of the largest body that the engine takes. Raises EngineUnavailable when patience is over, and what
+    `post` raises for errors that pass by no waiting.
+    """
+    incoming = iter(operations)
+    waiting: deque[Operation] = deque()
+    size = OPERATIONS
+    while chunk := _take(waiting, incoming, size, min(BYTES, largest)):
+        alone = chunk[0] if len(chunk) == 1 else None
+        if alone and len(alone.data) > largest:
+            yield _refused(alone, TOO_LARGE, f"{len(alone.data)} bytes, but the engine takes {largest} at most")
             continue
-        if sender.is_full(action):
-            yield from sender.flush()
-        sender.add(action)
-    yield from sender.flush()
+        try:
+            answers = _answers(post(b"".join(operation.data for operation in chunk)), chunk)
+        except EngineRefused as error:
+            if error.code != TOO_LARGE:
+                raise
+            if alone:
+                yield _refused(alone, TOO_LARGE, f"{len(alone.data)} bytes: {error.reason}")
+            waiting.extendleft(() if alone else reversed(chunk))
+            size = max(1, len(chunk) // 2)
+            continue
+        except EngineUnavailable as error:
+            if alone and len(alone.data) >= LARGE and error.code == 429 and patience.tries >= LONE_TRIES:
+                yield _refused(alone, 429, f"{len(alone.data)} bytes: {error}")
+                continue
+            # Others may pass where one large operation does not.
+            waiting.extend(chunk) if alone else waiting.extendleft(reversed(chunk))
+            size = max(1, len(chunk) // 2)
+            patience.wait(error)
+            continue
+        again: list[tuple[Operation, JSON]] = []
+        for operation, answer in zip(chunk, answers, strict=True):
+            told = answer[operation.kind]
+            if _passes(told):
+                again.append((operation, told))
+            else:
+                yield told["status"] < 300, answer
+        if len(again) < len(chunk):
+            patience.progress()
+            size = min(OPERATIONS, size * 2)
+        if again:
+            waiting.extendleft(operation for operation, _ in reversed(again))
+            size = max(1, len(chunk) // 2)
+            patience.wait(_why(again[0][1]))
+
+
+def _take(waiting: deque[Operation], incoming: Iterator[Operation], size: int, most: int) -> list[Operation]:
+    """The next operations, those that wait first: `size` at most, and `most` bytes unless one alone has more."""
+    chunk: list[Operation] = []
+    length = 0
+    while len(chunk) < size:
+        operation = waiting.popleft() if waiting else next(incoming, None)
+        if operation is None:
+            break
+        if chunk and length + len(operation.data) > most:
+            waiting.appendleft(operation)
+            break
+        chunk.append(operation)
+        length += len(operation.data)
+    return chunk
+
+
+def _answers(body: Any, chunk: list[Operation]) -> list[JSON]:
+    answers = body.get("items") if isinstance(body, dict) else None
+    if not isinstance(answers, list) or len(answers) != len(chunk):
+        raise EngineError("what the engine answers to a bulk request is no answer to it")
+    return answers
+
+
+def _passes(told: JSON) -> bool:
+    """Whether an operation failed by what may pass."""
+    return told["status"] in BUSY or _kind(told) == BLOCKED
+
+
+def _kind(told: JSON) -> str:
+    error = told.get("error")
+    return str(error.get("type", "")) if isinstance(error, dict) else ""
+
+
+def _why(told: JSON) -> EngineUnavailable:
+    error = told.get("error")
+    reason = error.get("reason") if isinstance(error, dict) else error
+    if _kind(told) == BLOCKED:
+        return EngineUnavailable(
+            f"the index is read-only: {reason} Make room on the engine's disks, or take the block off the index"
+        )
+    return EngineUnavailable(f"the engine answers {told['status']} to single operations: {reason}", told["status"])
+
+
+def _refused(operation: Operation, status: int, reason: str) -> tuple[bool, JSON]:
+    error = {"type": "too_large", "reason": reason}
+    return False, {operation.kind: {"_id": operation.id, "status": status, "error": error}}
 
 
 def bulk_reason(answer: Mapping[str, Any]) -> str:
@@ -70,96 +184,3 @@ def bulk_reason(answer: Mapping[str, Any]) -> str:
         return f"{answer.get('status')}: {error}"
     cause = error.get("caused_by", {}).get("reason")
     return f"{error.get('type')}: {error.get('reason')}" + (f" ({cause})" if cause else "")
-
-
-class _Sender:
-    """What waits to be sent, and how much of it is sent at once, by what the cluster has borne so far."""
-
-    def __init__(self, post: Callable[[bytes], Any]) -> None:
-        self._post = post
-        self._waiting: deque[_Action] = deque()
-        self._bytes = 0
-        self._most = MOST_ACTIONS
-        self._wait = FIRST_WAIT
-        self._progress = time.monotonic()
-
-    def is_full(self, action: _Action) -> bool:
-        return len(self._waiting) >= MOST_ACTIONS or self._bytes + len(action.lines) > MOST_BYTES
-
-    def add(self, action: _Action) -> None:
-        self._waiting.append(action)
-        self._bytes += len(action.lines)
-
-    def flush(self) -> Iterator[tuple[bool, JSON]]:
-        self._progress = time.monotonic()
-        while self._waiting:
-            part = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
-            yield from self._send(part)
-        self._bytes = 0
-
-    def _send(self, part: list[_Action]) -> Iterator[tuple[bool, JSON]]:
-        try:
-            answer = self._post(b"".join(action.lines for action in part))
-        except EngineRefused as error:
-            if error.code != TOO_LARGE:
-                raise
-            if len(part) == 1:
-                yield _refused(part[0], str(error))
-            else:
-                self._shrink(part)
-            return
-        except EngineUnavailable as error:
-            self._shrink(part)
-            self._rest(error)
-            return
-        again: list[_Action] = []
-        reason = ""
-        for action, item in zip(part, answer["items"], strict=True):
-            found = item[action.operation]
-            if found["status"] in BUSY or _kind(found) == BLOCKED:
-                again.append(action)
-                reason = str(found.get("error", {}).get("reason", found["status"]))
-            else:
-                yield found["status"] < 300, item
-        if len(again) < len(part):
-            self._progress, self._wait = time.monotonic(), FIRST_WAIT
-            self._most = min(2 * self._most, MOST_ACTIONS)
-        if again:
-            self._shrink(again)
-            self._rest(EngineUnavailable(f"the engine does not take documents for now: {reason}"))
-
-    def _shrink(self, part: list[_Action]) -> None:
-        """Put actions back in front, to be sent in smaller parts."""
-        self._waiting.extendleft(reversed(part))
-        self._most = max(min(self._most, len(part)) // 2, 1)
-
-    def _rest(self, error: EngineError) -> None:
-        """Wait longer each time, and by chance, so that many writers do not come back together."""
-        idle = time.monotonic() - self._progress
-        if idle > PATIENCE:
-            raise EngineUnavailable(f"nothing could be written for {idle:.0f} seconds: {error}") from error
-        pause = random.uniform(0.5, 1.0) * self._wait
-        logger.warning("%s; trying again in %.1f s", error, pause)
-        time.sleep(pause)
-        self._wait = min(2 * self._wait, LONGEST_WAIT)
-
-
-def _encoded(action: JSON) -> _Action:
-    operation = action["_op_type"]
-    meta = {name: action[name] for name in META if name in action}
-    body = action["_source"] if operation == "index" else {"doc": action["doc"]}
-    try:
-        lines = (orjson.dumps(line, option=orjson.OPT_SERIALIZE_NUMPY) for line in ({operation: meta}, body))
-        return _Action(operation, meta, b"".join(line + b"\n" for line in lines))
-    except orjson.JSONEncodeError as error:
-        raise EngineError(f"a document is not JSON: {error}") from error
-
-
-def _refused(action: _Action, reason: str) -> tuple[bool, JSON]:
-    error = {"type": "too_large", "reason": reason}
-    return False, {action.operation: {**action.meta, "status": TOO_LARGE, "error": error}}
-
-
-def _kind(found: Mapping[str, Any]) -> str | None:
-    error = found.get("error")
-    return error.get("type") if isinstance(error, Mapping) else None

@@ -12,7 +12,7 @@ from urllib.parse import urlencode, urlsplit
 
 import orjson
 
-from es_mappings.bulk import send_all
+from es_mappings.bulk import Operation, Patience, carry_out
 from es_mappings.dialects import Dialect, dialect_for
 from es_mappings.errors import EngineError, EngineRefused, EngineUnavailable, SettingsError
 from es_mappings.settings import EngineSettings
@@ -23,6 +23,9 @@ OVERLOADED = frozenset({408, 429, 502, 503, 504})
 RETRIED = (429, 502, 503, 504)
 RETRIES = 2
 """How often a request is sent again when nothing answers, or with one of RETRIED. After a timeout it is not."""
+
+MOST_BYTES = 100 * 1024 * 1024
+"""Of a request's body, where an engine does not tell: the default of either family."""
 
 TIME_EXCEEDED = "time_exceeded_exception"
 """Elasticsearch answers 400 when a search's time is over while a script reads a vector, as if the script was wrong."""
@@ -77,7 +80,10 @@ class Cluster:
         self._address = address
         self._headers = _credentials(engine)
         self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._family = family
         self._opened = self._open(family) if family else None
+        self._writing: tuple[_Client, int] | None = None
 
     def request(self, method: str, path: str, *, params: Mapping[str, str] | None = None, body: Any = None) -> Any:
         """The decoded answer. body: an object, or a list of them that is sent as NDJSON; arrays may be numpy's.
@@ -93,39 +99,82 @@ class Cluster:
         return bool(self.request("HEAD", path))
 
     def bulk(self, actions: Iterable[JSON]) -> Iterator[tuple[bool, JSON]]:
-        """Carry out the actions: see `es_mappings.bulk.send_all`."""
-        return send_all(lambda lines: self._client().send("POST", "/_bulk", lines, MANY), actions)
+        """Carry out the actions, as the official clients' helpers write them; for each, whether the engine did it, and
+        its answer under the action's name.
+
+        What a busy, blocked or unreachable engine does not do is asked for again, for `engine.patience` at most; its
+        answers come out of turn. One action that is larger than what the engine takes is answered 413.
+        """
+        client, largest = self._writer()
+        patience = Patience(self._engine.patience, self._stopped)
+        yield from carry_out(
+            map(_operation, actions), lambda data: client.send("POST", "/_bulk", data, MANY), patience, largest
+        )
+
+    def request_patiently(self, method: str, path: str, *, body: Any = None) -> Any:
+        """Like `request`, for what may be repeated: asked again for `engine.patience` while the engine cannot do it."""
+        patience = Patience(self._engine.patience, self._stopped)
+        while True:
+            try:
+                return self.request(method, path, body=body)
+            except EngineUnavailable as error:
+                patience.wait(error)
+
+    def stop(self) -> None:
+        """End what waits for the engine, in any thread: it raises what it waits for."""
+        self._stopped.set()
 
     def close(self) -> None:
         if self._opened is not None:
             self._opened.close()
+        if self._writing is not None:
+            self._writing[0].close()
+
+    def _most_bytes(self) -> int:
+        params = {"filter_path": "nodes.*.http.max_content_length_in_bytes"}
+        try:
+            nodes = self.request("GET", "/_nodes/http", params=params).get("nodes", {})
+        except EngineError:  # a user without the right to ask, or a busy engine
+            return MOST_BYTES
+        return min((node["http"]["max_content_length_in_bytes"] for node in nodes.values()), default=MOST_BYTES)
 
     def _client(self) -> _Client:
         with self._lock:
             if self._opened is None:
-                self._opened = self._open(self._asked())
+                self._family = self._asked()
+                self._opened = self._open(self._family)
             return self._opened
+
+    def _writer(self) -> tuple[_Client, int]:
+        """A client for bulk requests, and how many bytes the engine takes in one.
+
+        It does not ask again by itself: it would do so at once, three times as often as a busy engine can bear.
+        """
+        self._client()
+        if self._writing is None:
+            self._writing = self._open(self._family, retries=0), self._most_bytes()
+        return self._writing
 
     def _asked(self) -> str:
         """The family that the cluster says it is of, by OpenSearch's client: it talks to either."""
-        anyone = _OpenSearch(self._address, self._headers, self._engine.timeout)
+        anyone = _OpenSearch(self._address, self._headers, self._engine.timeout, RETRIES)
         try:
             return _family_of(_version(anyone.send("GET", "/", None, ONE)))
         finally:
             anyone.close()
 
-    def _open(self, family: str) -> _Client:
+    def _open(self, family: str, retries: int = RETRIES) -> _Client:
         if family not in FAMILIES:
             raise EngineError(f"{family} is not supported; supported are {', '.join(FAMILIES)}")
         if family == "opensearch" and self._engine.api_key is not None:
             raise SettingsError("engine.api_key: OpenSearch has no API keys; give engine.username and engine.password")
-        return FAMILIES[family](self._address, self._headers, self._engine.timeout)
+        return FAMILIES[family](self._address, self._headers, self._engine.timeout, retries)
 
 
 class _Client(Protocol):
     """The official client of a family, made to raise our errors."""
 
-    def __init__(self, address: str, headers: Mapping[str, str], timeout: float) -> None: ...
+    def __init__(self, address: str, headers: Mapping[str, str], timeout: float, retries: int) -> None: ...
 
     def send(self, method: str, target: str, data: bytes | None, mimetype: str) -> Any: ...
 
@@ -133,7 +182,7 @@ class _Client(Protocol):
 
 
 class _Elasticsearch:
-    def __init__(self, address: str, headers: Mapping[str, str], timeout: float) -> None:
+    def __init__(self, address: str, headers: Mapping[str, str], timeout: float, retries: int) -> None:
         from elastic_transport import TextSerializer
         from elasticsearch import Elasticsearch, OrjsonSerializer
 
@@ -145,7 +194,7 @@ class _Elasticsearch:
             serializers={ONE: OrjsonSerializer(), "text/*": TextSerializer()},
             retry_on_timeout=False,
             retry_on_status=RETRIED,
-            max_retries=RETRIES,
+            max_retries=retries,
         )
 
     def send(self, method: str, target: str, data: bytes | None, mimetype: str) -> Any:
@@ -182,7 +231,7 @@ class _Elasticsearch:
 
 
 class _OpenSearch:
-    def __init__(self, address: str, headers: Mapping[str, str], timeout: float) -> None:
+    def __init__(self, address: str, headers: Mapping[str, str], timeout: float, retries: int) -> None:
         from opensearchpy import JSONSerializer, OpenSearch
 
         class Orjson(JSONSerializer):
@@ -199,7 +248,7 @@ class _OpenSearch:
             serializer=Orjson(),
             retry_on_timeout=False,
             retry_on_status=RETRIED,
-            max_retries=RETRIES,
+            max_retries=retries,
         )
 
     def send(self, method: str, target: str, data: bytes | None, mimetype: str) -> Any:
@@ -250,6 +299,15 @@ def _credentials(engine: EngineSettings) -> dict[str, str]:
     return {}
 
 
+def _operation(action: JSON) -> Operation:
+    from elasticsearch.helpers import expand_action  # OpenSearch's is the same
+
+    header, source = expand_action(action)
+    (kind,) = header
+    data = b"".join(_json(line) + b"\n" for line in (header, source) if line is not None)
+    return Operation(kind, header[kind].get("_id", ""), data)
+
+
 def _json(value: Any) -> bytes:
     try:
         return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
@@ -275,7 +333,7 @@ def refusal(code: int, body: Any) -> EngineError:
     if TIME_EXCEEDED in reason:
         return EngineUnavailable(f"the engine needs more time than engine.timeout gives: {reason}")
     if code in OVERLOADED or kind == BREAKER:
-        return EngineUnavailable(f"the engine answers {code}: {reason}")
+        return EngineUnavailable(f"the engine answers {code}: {reason}", code)
     return EngineRefused(code, kind, reason)
 
 

@@ -122,8 +122,12 @@ class EngineRefused(EngineError):
 
 
 class EngineUnavailable(EngineError):
-    """The engine cannot be reached or answers that it is overloaded."""
+    """The engine cannot be reached or answers that it is overloaded. code: the HTTP status, 0 without an answer."""
 
     retryable = True
     status = 503
     title = "Engine unavailable"
+
+    def __init__(self, message: str, code: int = 0) -> None:
+        super().__init__(message)
+        self.code = code

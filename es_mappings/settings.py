@@ -34,6 +34,8 @@ class EngineSettings(_Section):
     shards: int = Field(1, ge=1, le=1024)
     replicas: int = Field(0, ge=0, le=10)
     timeout: float = Field(30.0, gt=0)
+    patience: float = Field(300.0, ge=0)
+    """Seconds for which ingestion goes on asking an engine that writes nothing: it is down, busy, or read-only."""
     username: str | None = None
     password: SecretStr | None = None
     api_key: SecretStr | None = None

@@ -28,13 +28,19 @@ class Sink(Protocol):
         """
 
     def write(self, batch: Sequence[EncodedItem]) -> list[Rejected]:
-        """Write a batch; returns what the engine refused. Raises EngineUnavailable when it does not answer."""
+        """Write a batch; returns what the engine refused. Raises EngineUnavailable when it does not answer.
+
+        Two items of one batch may have the same id: the later one stays.
+        """
 
     def finish(self, receipt: Receipt) -> None:
         """Make everything searchable and record that the ingestion ran to its end."""
 
     def calibrate(self, fitted: Mapping[str, Calibration]) -> None:
         """Replace the index's calibration, and nothing else of it."""
+
+    def stop(self) -> None:
+        """Let a `write` that waits for the engine give up, in whichever thread it is."""
 
     def close(self) -> None:
         """Release the connection."""

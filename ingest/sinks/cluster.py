@@ -46,21 +46,24 @@ class ClusterSink:
         self._client.request("PUT", self._path, body=body)
 
     def write(self, batch: Sequence[EncodedItem]) -> list[Rejected]:
-        # By id: what was sent again, because the engine was busy, is answered out of turn.
-        items = {encoded.item.id: encoded.item for encoded in batch}
+        # By id: what was sent again, because the engine was busy, is answered, and done, out of turn.
+        items = {encoded.item.id: encoded for encoded in batch}
         rejected = []
-        for ok, answer in self._client.bulk(map(self._action, batch)):
+        for ok, answer in self._client.bulk(map(self._action, items.values())):
             if not ok:
-                item = items[answer["index"]["_id"]]
+                item = items[answer["index"]["_id"]].item
                 rejected.append(Rejected(item.place, bulk_reason(answer["index"]), dict(item.source)))
         return rejected
 
     def finish(self, receipt: Receipt) -> None:
-        self._client.request("POST", f"{self._path}/_refresh")
+        self._client.request_patiently("POST", f"{self._path}/_refresh")
         self._describe(replace(self._kept(), receipt=receipt))
 
     def calibrate(self, fitted: Mapping[str, Calibration]) -> None:
         self._describe(replace(self._kept(), calibration=fitted))
+
+    def stop(self) -> None:
+        self._client.stop()
 
     def close(self) -> None:
         self._client.close()
@@ -80,8 +83,8 @@ class ClusterSink:
         return manifest
 
     def _describe(self, manifest: Manifest) -> None:
-        others = self._meta() or {}
-        self._client.request("PUT", f"{self._path}/_mapping", body={"_meta": others | describe(self._schema, manifest)})
+        meta = (self._meta() or {}) | describe(self._schema, manifest)
+        self._client.request_patiently("PUT", f"{self._path}/_mapping", body={"_meta": meta})
 
     def _action(self, encoded: EncodedItem) -> dict[str, Any]:
         return {

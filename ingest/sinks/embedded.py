@@ -74,6 +74,9 @@ class EmbeddedSink:
         with self._transaction() as store:
             self._describe(store, replace(self._kept(store), calibration=fitted))
 
+    def stop(self) -> None:
+        """Nothing here waits for long."""
+
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
