@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
-
-import orjson
+from typing import Any
 
 from encoders.contract import Encoder
 from encoders.parts.centring import centred
@@ -21,44 +20,35 @@ from es_mappings.schema import Schema, lookup
 from es_mappings.settings import ModalitySettings
 from es_mappings.types import Centre, EncodedItem, Item, Vector
 from ingest.centres import SAMPLE, sample_centres
+from ingest.letters import DeadLetters
 from ingest.records import Rejected, validate
 from ingest.sinks import Sink
 
 BATCH = 256
 
 
+QUEUED = 2
+"""Batches that wait for the writer, at most: memory holds so many, one that is written and one that is encoded."""
+
+
 @dataclass(slots=True)
 class Summary:
-    """What a run did. `vectors` counts per space; `lost` counts rejected records ("item") and modalities."""
+    """What a run did. `vectors` counts per space; `lost` counts rejected records ("item") and modalities.
+
+    seconds: what each stage worked, and "total" by the clock; encoding and writing overlap.
+    """
 
     read: int = 0
+    encoded: int = 0
     written: int = 0
     vectors: Counter[str] = field(default_factory=Counter)
     lost: Counter[str] = field(default_factory=Counter)
-    seconds: dict[str, float] = field(default_factory=lambda: {"encode": 0.0, "write": 0.0})
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("read", "encode", "write", "total"), 0.0))
 
-
-class DeadLetters(AbstractContextManager["DeadLetters"]):
-    """The file of what did not get into the index: JSON lines {place, reason, lost, record}, made on the first one."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._file: Any = None
-
-    def __enter__(self) -> Self:
-        self.path.unlink(missing_ok=True)
-        return self
-
-    def add(self, rejected: Rejected) -> None:
-        if self._file is None:
-            self._file = self.path.open("wb")
-        letter = {"place": rejected.place, "reason": rejected.reason, "lost": rejected.lost, "record": rejected.record}
-        self._file.write(orjson.dumps(letter) + b"\n")
-        self._file.flush()
-
-    def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            self._file.close()
+    def per_second(self) -> dict[str, float]:
+        """Records, or items, of each stage by the seconds that it worked."""
+        counts = {"read": self.read, "encode": self.encoded, "write": self.written, "total": self.written}
+        return {stage: counts[stage] / spent for stage, spent in self.seconds.items() if spent}
 
 
 def ingest(
@@ -73,7 +63,8 @@ def ingest(
     dead_letters: Path,
     on_progress: Callable[[int], object] = lambda _: None,
 ) -> Summary:
-    """Encode the records, centre their vectors and write them, batch by batch.
+    """Encode the records, centre their vectors and write them, batch by batch; a batch is written while the next is
+    encoded.
 
     A new index takes its centres from the first items, which wait until then; an index that exists keeps its own.
     Without a single item no index is made.
@@ -83,6 +74,7 @@ def ingest(
     Raises EngineError and EncoderError, which stop the run; a bad record never does.
     """
     summary = Summary()
+    started = time.perf_counter()
     manifest = sink.manifest()
     with DeadLetters(dead_letters) as letters:
         batches = _encoded_batches(records, base, schema, modalities, encoders, summary, on_progress)
@@ -97,16 +89,60 @@ def ingest(
         else:
             centres = dict(manifest.centres)
         sink.prepare(centres)
-        for batch in batches:
-            kept, lost = centre_items(batch.items, schema, centres)
-            started = time.perf_counter()
-            refused = sink.write(kept)
-            summary.seconds["write"] += time.perf_counter() - started
-            _bury(letters, (*batch.rejected, *lost, *refused), summary)
-            summary.vectors.update(space for encoded in kept for space in encoded.vectors)
-            summary.written += len(kept) - len(refused)
+        with _Writer(sink, letters, summary) as writer:
+            for batch in batches:
+                kept, lost = centre_items(batch.items, schema, centres)
+                _bury(letters, (*batch.rejected, *lost), summary)
+                writer.put(kept)
     sink.finish(Receipt(summary.written, source))
+    summary.seconds["total"] = time.perf_counter() - started
     return summary
+
+
+class _Writer(AbstractContextManager["_Writer"]):
+    """Writes batches in their order, in a thread of its own, while the caller encodes the next.
+
+    What a write raises is raised by a later `put`, or at the end. When the caller fails, or is interrupted, the batch
+    that is being written is the last.
+    """
+
+    def __init__(self, sink: Sink, letters: DeadLetters, summary: Summary) -> None:
+        self._sink = sink
+        self._letters = letters
+        self._summary = summary
+        self._thread = ThreadPoolExecutor(1, "maxcos-writer")
+        self._pending: deque[tuple[Sequence[EncodedItem], Future[tuple[list[Rejected], float]]]] = deque()
+
+    def put(self, batch: Sequence[EncodedItem]) -> None:
+        self._pending.append((batch, self._thread.submit(self._write, batch)))
+        while len(self._pending) > QUEUED or (self._pending and self._pending[0][1].done()):
+            self._account()
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            while kind is None and self._pending:
+                self._account()
+        except BaseException:
+            self._sink.stop()
+            raise
+        finally:
+            if kind is not None:
+                self._sink.stop()
+            self._thread.shutdown(wait=True, cancel_futures=True)
+
+    def _write(self, batch: Sequence[EncodedItem]) -> tuple[list[Rejected], float]:
+        started = time.perf_counter()
+        return self._sink.write(batch), time.perf_counter() - started
+
+    def _account(self) -> None:
+        """Wait for the oldest batch, and count what became of it."""
+        batch, future = self._pending[0]
+        refused, seconds = future.result()
+        self._pending.popleft()
+        _bury(self._letters, refused, self._summary)
+        self._summary.seconds["write"] += seconds
+        self._summary.vectors.update(space for encoded in batch for space in encoded.vectors)
+        self._summary.written += len(batch) - len(refused)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +162,18 @@ def _encoded_batches(
     summary: Summary,
     on_progress: Callable[[int], object],
 ) -> Iterator[_Batch]:
-    for batch in _batches(records):
-        items, rejected = _split(batch, schema)
+    iterator = iter(records)
+    while True:
         started = time.perf_counter()
+        batch = list(itertools.islice(iterator, BATCH))
+        items, rejected = _split(batch, schema)
+        read = time.perf_counter()
+        summary.seconds["read"] += read - started
+        if not batch:
+            return
         encoded, lost = _encode(items, base, modalities, encoders)
-        summary.seconds["encode"] += time.perf_counter() - started
+        summary.seconds["encode"] += time.perf_counter() - read
+        summary.encoded += len(items)
         summary.read += len(batch)
         on_progress(len(batch))
         yield _Batch(encoded, (*rejected, *lost))
@@ -151,12 +194,6 @@ def _bury(letters: DeadLetters, rejected: Iterable[Rejected], summary: Summary) 
     for letter in rejected:
         letters.add(letter)
         summary.lost[letter.lost] += 1
-
-
-def _batches(records: Iterable[Item | Rejected]) -> Iterator[list[Item | Rejected]]:
-    iterator = iter(records)
-    while batch := list(itertools.islice(iterator, BATCH)):
-        yield batch
 
 
 def _split(batch: Sequence[Item | Rejected], schema: Schema) -> tuple[list[Item], list[Rejected]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,10 +15,13 @@ from tqdm import tqdm
 from encoders.contract import load_encoders
 from es_mappings.errors import SettingsError
 from es_mappings.provenance import Manifest
-from es_mappings.schema import build_schema
+from es_mappings.schema import Schema, build_schema
 from es_mappings.settings import Settings
+from es_mappings.types import Item
 from ingest import check
+from ingest.letters import read_letters
 from ingest.pipeline import Summary, ingest
+from ingest.records import Rejected
 from ingest.sinks import open_sink
 from ingest.sources import SUFFIXES, base_of, digest, read
 
@@ -55,14 +60,29 @@ def train_missing(settings: Settings, triples: Path | None, names: Path | None) 
 def ingest_file(source: Path, settings: Settings, triples: Path | None = None, names: Path | None = None) -> Summary:
     """Everything that serving these settings needs: graph vectors and the index. Raises what `ingest` raises."""
     train_missing(settings, triples, names)
+    return _ingest(source, settings, lambda schema: read(source, schema), base_of(source))
+
+
+def replay(letters: Path, settings: Settings) -> Summary:
+    """Put dead letters in again. Their file stays as it is; what fails again goes to the file of the next number.
+
+    Relative paths start from the folder of the file, or, when the letters are those of a folder, from that.
+    """
+    folder = letters.with_name(re.sub(r"\.dead-letters(-\d+)?\.jsonl$", "", letters.name))
+    return _ingest(letters, settings, lambda _: read_letters(letters), folder if folder.is_dir() else letters.parent)
+
+
+def _ingest(
+    source: Path, settings: Settings, records: Callable[[Schema], Iterable[Item | Rejected]], base: Path
+) -> Summary:
     encoders = load_encoders(settings.modalities)
     schema = build_schema(settings.lexical, encoders.values())
     sink = open_sink(settings.engine, schema)
     try:
         with tqdm(desc=settings.engine.index, unit=" items", disable=None) as bar:
             return ingest(
-                read(source, schema),
-                base=base_of(source),
+                records(schema),
+                base=base,
                 source=digest(source),
                 schema=schema,
                 modalities=settings.modalities,
@@ -97,7 +117,12 @@ def examine(source: Path, settings: Settings) -> Built:
 
 
 def dead_letters(source: Path) -> Path:
-    """The file beside a source that what cannot be indexed goes to."""
+    """The file beside a source that what cannot be indexed goes to; of such a file itself the one of the next number.
+
+    items.csv: items.dead-letters.jsonl, then items.dead-letters-2.jsonl.
+    """
+    if again := re.fullmatch(r"(.*\.dead-letters)(?:-(\d+))?\.jsonl", source.name):
+        return source.with_name(f"{again[1]}-{int(again[2] or 1) + 1}.jsonl")
     endings = (ending for ending in SUFFIXES if source.name.lower().endswith(ending))
     longest = max(endings, key=len, default="")
     return source.with_name(f"{source.name[: len(source.name) - len(longest)]}.dead-letters.jsonl")
@@ -123,12 +148,14 @@ def print_report(report: check.Report, as_json: bool) -> None:
 
 def print_summary(summary: Summary, source: Path, as_json: bool) -> None:
     """Say what a run did, and where its dead letters are."""
+    rates = summary.per_second()
     if as_json:
-        click.echo(orjson.dumps(summary).decode())
+        click.echo(orjson.dumps({**asdict(summary), "per_second": rates}).decode())
         return
     vectors = ", ".join(f"{count} {space}" for space, count in summary.vectors.items())
-    seconds = ", ".join(f"{stage} {value:.1f} s" for stage, value in summary.seconds.items())
-    click.echo(f"{summary.written} of {summary.read} items written; vectors: {vectors or 'none'}; {seconds}")
+    click.echo(f"{summary.written} of {summary.read} items written; vectors: {vectors or 'none'}")
+    stages = (f"{stage} {summary.seconds[stage]:.1f} s ({rate:.0f}/s)" for stage, rate in rates.items())
+    click.echo(f"{', '.join(stages)}; encoding and writing overlap")
     if summary.lost:
         lost = ", ".join(f"{count} x {what}" for what, count in summary.lost.items())
         click.echo(f"not indexed: {lost}; the reasons are in {dead_letters(source)}")

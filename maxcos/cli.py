@@ -52,30 +52,48 @@ def demo(engine: str | None, port: int, folder: Path, build_only: bool) -> None:
 
 
 @main.command()
-@click.argument("source", type=click.Path(path_type=Path, exists=True))
+@click.argument("source", required=False, type=click.Path(path_type=Path, exists=True))
 @CONFIG
 @click.option("--triples", type=click.Path(path_type=Path, exists=True), help="TSV (head, relation, tail) or .nt.")
 @click.option("--names", type=click.Path(path_type=Path, exists=True), help="TSV: entity, language, name.")
 @click.option("--check", is_flag=True, help="Only read and validate; exit code 1 if a record would be lost.")
+@click.option(
+    "--replay", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Dead letters, instead of SOURCE."
+)
 @AS_JSON
-def ingest(source: Path, config: Path, triples: Path | None, names: Path | None, check: bool, as_json: bool) -> None:
+def ingest(
+    source: Path | None,
+    config: Path,
+    triples: Path | None,
+    names: Path | None,
+    check: bool,
+    replay: Path | None,
+    as_json: bool,
+) -> None:
     """Encode the items of SOURCE and write them to the index.
 
     SOURCE: JSON lines, CSV or TSV with a header (all of them also as .gz), Parquet, or a folder of pictures with
     metadata; docs/ingest.md has the details. With --triples the graph is trained first if its model file is missing.
     What cannot be indexed goes to SOURCE's name with .dead-letters.jsonl, with its reason and place; the exit code is
-    then still 0 if anything was written.
+    then still 0 if anything was written. --replay puts such a file in again, and leaves it as it is.
     """
     from es_mappings.errors import BadInput
     from es_mappings.settings import load_settings
-    from maxcos.build import check_file, ingest_file, print_report, print_summary
+    from maxcos import build
 
-    if check:
-        report = check_file(source, load_settings(config))
-        print_report(report, as_json)
+    if (source is None) == (replay is None) or (check and replay):
+        raise click.UsageError("give a SOURCE, or --replay with a file of dead letters")
+    settings = load_settings(config)
+    if source is not None and check:
+        report = build.check_file(source, settings)
+        build.print_report(report, as_json)
         sys.exit(1 if report.lost else 0)
-    summary = ingest_file(source, load_settings(config), triples, names)
-    print_summary(summary, source, as_json)
+    if source is not None:
+        summary = build.ingest_file(source, settings, triples, names)
+    else:
+        assert replay is not None  # one of both is given
+        summary, source = build.replay(replay, settings), replay
+    build.print_summary(summary, source, as_json)
     if summary.read and not summary.written:
         raise BadInput("no record could be indexed")
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,11 @@ import pytest
 from encoders.contract import Encoded
 from encoders.parts.centring import centred
 from es_mappings.embedded import open_store, store_file
-from es_mappings.provenance import Manifest
+from es_mappings.errors import EngineUnavailable
+from es_mappings.provenance import Manifest, Receipt
 from es_mappings.schema import build_schema
 from es_mappings.settings import EngineSettings, LexicalSettings, ModalitySettings
-from es_mappings.types import Item, Provenance, Space, Term, TextTerm, Vector
+from es_mappings.types import EncodedItem, Item, Provenance, Space, Term, TextTerm, Vector
 from ingest.centres import MOST_TEXTS, SAMPLE
 from ingest.pipeline import BATCH, Summary, ingest
 from ingest.records import Rejected
@@ -164,3 +167,81 @@ def test_without_an_item_there_is_no_index(run: Run, engine: EngineSettings, tmp
     found = manifest(engine)
     assert found is not None
     assert set(found.centres) == {"text"}
+
+
+class Slow:
+    """A sink that keeps nothing, takes its time, and may fail."""
+
+    def __init__(self, fails_at: int | None = None) -> None:
+        self.begun: list[str] = []
+        self.stopped = threading.Event()
+        self.fails_at = fails_at
+
+    def manifest(self) -> Manifest | None:
+        return Manifest()
+
+    def prepare(self, centres: Mapping[str, Any]) -> None: ...
+
+    def write(self, batch: Sequence[EncodedItem]) -> list[Rejected]:
+        self.begun.append(batch[0].item.id)
+        if len(self.begun) - 1 == self.fails_at:
+            raise EngineUnavailable("gone")
+        self.stopped.wait(0.05)
+        return []
+
+    def finish(self, receipt: Receipt) -> None: ...
+
+    def calibrate(self, fitted: Mapping[str, Any]) -> None: ...
+
+    def stop(self) -> None:
+        self.stopped.set()
+
+    def close(self) -> None: ...
+
+
+class Sleepy(Letters):
+    def encode_items(self, values: Sequence[Sequence[Any]], base: Path) -> Encoded:
+        time.sleep(0.05)
+        return super().encode_items(values, base)
+
+
+def write_to(sink: Slow, records: Iterable[Item | Rejected], folder: Path) -> Summary:
+    return ingest(
+        records,
+        base=folder,
+        source="test",
+        schema=SCHEMA,
+        modalities={"text": ModalitySettings(encoder="letters", source=("title",))},
+        encoders={"text": Sleepy()},
+        sink=sink,
+        dead_letters=folder / "dead.jsonl",
+    )
+
+
+def test_encoding_and_writing_overlap_in_order(tmp_path: Path) -> None:
+    sink = Slow()
+    summary = write_to(sink, items(0, 10 * BATCH), tmp_path)
+    assert sink.begun == [f"i{n * BATCH}" for n in range(10)]
+    assert summary.written == summary.encoded == 10 * BATCH
+    assert summary.seconds["total"] < 0.9 * (summary.seconds["encode"] + summary.seconds["write"])
+    assert set(summary.per_second()) == {"read", "encode", "write", "total"}
+
+
+def test_what_the_writer_raises_ends_the_run(tmp_path: Path) -> None:
+    sink = Slow(fails_at=1)
+    with pytest.raises(EngineUnavailable, match="gone"):
+        write_to(sink, items(0, 50 * BATCH), tmp_path)
+    assert len(sink.begun) < 6
+    assert sink.stopped.is_set()
+
+
+def test_an_interrupt_ends_the_run_with_the_batch_that_is_written(tmp_path: Path) -> None:
+    def interrupted() -> Iterator[Item | Rejected]:
+        yield from items(0, 4 * BATCH)
+        raise KeyboardInterrupt
+
+    sink = Slow()
+    with pytest.raises(KeyboardInterrupt):
+        write_to(sink, interrupted(), tmp_path)
+    assert sink.stopped.is_set()
+    assert 1 <= len(sink.begun) <= 4

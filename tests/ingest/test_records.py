@@ -11,7 +11,7 @@ import pytest
 from corpus import LEXICAL, Encodes
 from es_mappings.schema import build_schema
 from es_mappings.types import Item
-from ingest.pipeline import DeadLetters
+from ingest.letters import DeadLetters, read_letters
 from ingest.records import Rejected, validate
 from ingest.sources import read
 
@@ -79,3 +79,17 @@ def test_dead_letters_are_made_on_the_first_one_and_say_all(tmp_path: Path) -> N
         "lost": "image",
         "record": {"id": "a"},
     }
+
+
+def test_letters_can_be_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "dead.jsonl"
+    with DeadLetters(file) as letters:
+        letters.add(Rejected("f:3", "image: broken", {"id": "a"}, lost="image"))
+        letters.add(Rejected("f:3", "text: broken", {"id": "a"}, lost="text"))
+        letters.add(Rejected("f:4", "not JSON: x", "{"))
+        letters.add(Rejected("f:5", "503", {"id": "b", "title": "x"}))
+    assert list(read_letters(file)) == [
+        Item("a", {"id": "a"}, "f:3"),
+        Rejected("f:4", "not JSON: x", "{"),
+        Item("b", {"id": "b", "title": "x"}, "f:5"),
+    ]
