@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import orjson
@@ -150,7 +150,7 @@ def print_summary(summary: Summary, source: Path, as_json: bool) -> None:
     """Say what a run did, and where its dead letters are."""
     rates = summary.per_second()
     if as_json:
-        click.echo(orjson.dumps({**asdict(summary), "per_second": rates}).decode())
+        click.echo(orjson.dumps({**_fields(summary), "per_second": rates}).decode())
         return
     vectors = ", ".join(f"{count} {space}" for space, count in summary.vectors.items())
     click.echo(f"{summary.written} of {summary.read} items written; vectors: {vectors or 'none'}")
@@ -159,3 +159,8 @@ def print_summary(summary: Summary, source: Path, as_json: bool) -> None:
     if summary.lost:
         lost = ", ".join(f"{count} x {what}" for what, count in summary.lost.items())
         click.echo(f"not indexed: {lost}; the reasons are in {dead_letters(source)}")
+
+
+def _fields(summary: Summary) -> dict[str, Any]:
+    # dataclasses.asdict makes other counts of a Counter.
+    return {field.name: getattr(summary, field.name) for field in fields(summary)}

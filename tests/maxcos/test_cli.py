@@ -96,6 +96,36 @@ def test_ingest_then_search(shelf: Path) -> None:
     assert "Brown box" in table.splitlines()[1]
 
 
+def test_a_check_reads_everything_and_writes_nothing(shelf: Path) -> None:
+    done = run("ingest", "items.jsonl", "--check", "--json", cwd=shelf)
+    assert done.returncode == 1
+    report = json.loads(done.stdout)
+    assert (report["read"], report["lost"]) == (5, 2)
+    assert [problem["places"] for problem in report["problems"].values()] == [["items.jsonl:4"], ["items.jsonl:5"]]
+    assert (
+        "1 x price: expected a finite number, got 'three'" in run("ingest", "items.jsonl", "--check", cwd=shelf).stdout
+    )
+    assert not (shelf / "store").exists()
+    (shelf / "good.csv").write_text("id,title,price\n1,Box,3\n", "utf-8")
+    assert run("ingest", "good.csv", "--check", cwd=shelf).returncode == 0
+
+
+def test_dead_letters_are_put_in_again(shelf: Path) -> None:
+    run("ingest", "items.jsonl", "--triples", "triples.tsv", cwd=shelf)
+    (shelf / "torn.png").write_bytes((shelf / "box.png").read_bytes())
+    letters = shelf / "items.dead-letters.jsonl"
+    before = letters.read_bytes().replace(b'"three"', b"3")
+    letters.write_bytes(before)
+    done = run("ingest", "--replay", letters, "--json", cwd=shelf)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert (summary["read"], summary["written"], summary["lost"]) == (3, 2, {"item": 1})
+    assert summary["vectors"]["image"] == 1
+    assert letters.read_bytes() == before
+    (left,) = (shelf / "items.dead-letters-2.jsonl").read_text("utf-8").splitlines()
+    assert json.loads(left)["place"] == "items.jsonl:5"
+
+
 def test_nothing_indexed_is_a_failure(shelf: Path) -> None:
     (shelf / "broken.jsonl").write_text("[]\n{", "utf-8")
     done = run("ingest", "broken.jsonl", "--triples", "triples.tsv", cwd=shelf)
@@ -110,6 +140,8 @@ def test_nothing_indexed_is_a_failure(shelf: Path) -> None:
         (["search"], 2, "WORDS"),
         (["search", "x", "--config", "absent.toml"], 1, "absent.toml"),
         (["ingest", "absent.jsonl"], 2, "absent.jsonl"),
+        (["ingest"], 2, "SOURCE"),
+        (["ingest", "maxcos.toml", "--check"], 1, ".parquet"),
         (["ingest", "items.jsonl"], 1, "--triples"),
         (["serve", "--port", "0"], 2, "port"),
         (["polish"], 2, "polish"),
