@@ -24,6 +24,8 @@ OPERATIONS = 200
 BYTES = 20 * 1024 * 1024
 """The most of one request; a single larger operation goes alone."""
 
+GROWTH = 1.1
+
 BUSY = frozenset({408, 429, 502, 503, 504})
 BLOCKED = "cluster_block_exception"
 TOO_LARGE = 413
@@ -88,8 +90,9 @@ def carry_out(
     """
     incoming = iter(operations)
     waiting: deque[Operation] = deque()
-    size = OPERATIONS
-    while chunk := _take(waiting, incoming, size, min(BYTES, largest)):
+    aside: deque[Operation] = deque()  # what failed alone: others may pass where one large operation does not
+    size, most = OPERATIONS, float(min(BYTES, largest))
+    while chunk := _take(waiting, incoming, size, most) or _take(aside, iter(()), 1, most):
         alone = chunk[0] if len(chunk) == 1 else None
         if alone and len(alone.data) > largest:
             yield _refused(alone, TOO_LARGE, f"{len(alone.data)} bytes, but the engine takes {largest} at most")
@@ -101,16 +104,19 @@ def carry_out(
                 raise
             if alone:
                 yield _refused(alone, TOO_LARGE, f"{len(alone.data)} bytes: {error.reason}")
-            waiting.extendleft(() if alone else reversed(chunk))
-            size = max(1, len(chunk) // 2)
+            else:
+                waiting.extendleft(reversed(chunk))
+                most = sum(len(operation.data) for operation in chunk) / 2
             continue
         except EngineUnavailable as error:
             if alone and len(alone.data) >= LARGE and error.code == 429 and patience.tries >= LONE_TRIES:
                 yield _refused(alone, 429, f"{len(alone.data)} bytes: {error}")
                 continue
-            # Others may pass where one large operation does not.
-            waiting.extend(chunk) if alone else waiting.extendleft(reversed(chunk))
-            size = max(1, len(chunk) // 2)
+            if alone:
+                aside.append(alone)
+            else:
+                waiting.extendleft(reversed(chunk))
+                size = max(1, len(chunk) // 2)
             patience.wait(error)
             continue
         again: list[tuple[Operation, JSON]] = []
@@ -123,13 +129,15 @@ def carry_out(
         if len(again) < len(chunk):
             patience.progress()
             size = min(OPERATIONS, size * 2)
+            # Slowly: where something between here and the engine takes less than the engine, each step may be refused.
+            most = min(most * GROWTH, BYTES, largest)
         if again:
             waiting.extendleft(operation for operation, _ in reversed(again))
             size = max(1, len(chunk) // 2)
             patience.wait(_why(again[0][1]))
 
 
-def _take(waiting: deque[Operation], incoming: Iterator[Operation], size: int, most: int) -> list[Operation]:
+def _take(waiting: deque[Operation], incoming: Iterator[Operation], size: int, most: float) -> list[Operation]:
     """The next operations, those that wait first: `size` at most, and `most` bytes unless one alone has more."""
     chunk: list[Operation] = []
     length = 0

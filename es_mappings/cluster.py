@@ -116,9 +116,12 @@ class Cluster:
         patience = Patience(self._engine.patience, self._stopped)
         while True:
             try:
-                return self.request(method, path, body=body)
+                answer = self.request(method, path, body=body)
             except EngineUnavailable as error:
                 patience.wait(error)
+                continue
+            patience.progress()
+            return answer
 
     def stop(self) -> None:
         """End what waits for the engine, in any thread: it raises what it waits for."""
