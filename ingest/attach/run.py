@@ -30,7 +30,7 @@ from es_mappings.types import Centre, EncodedItem, Item
 from ingest.attach.feed import Document, Feed
 from ingest.attach.target import Target, describe_target
 from ingest.centres import SAMPLE, sample_centres
-from ingest.dead_letters import DeadLetters
+from ingest.letters import DeadLetters
 from ingest.pipeline import centre_items, lost_modality, source_values
 from ingest.records import Rejected
 
