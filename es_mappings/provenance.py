@@ -124,7 +124,7 @@ def check(schema: Schema, meta: Mapping[str, Any], index: str) -> None:
     if found.get("schema") != VERSION:
         raise ProvenanceMismatch(
             f"index {index!r} was written by another version of maxcos (its schema is {found.get('schema')}, this one "
-            f"writes {VERSION}): ingest into a new engine.index"
+            f"writes {VERSION}): run maxcos rebuild"
         )
     differences = [
         f"{path}: the index has {there!r}, the settings give {here!r}"
@@ -133,8 +133,8 @@ def check(schema: Schema, meta: Mapping[str, Any], index: str) -> None:
     ]
     if differences:
         raise ProvenanceMismatch(
-            f"index {index!r} was built differently: {'; '.join(differences)}. Put the settings back, or ingest "
-            "into a new engine.index: vectors of two encoders must never be compared"
+            f"index {index!r} was built differently: {'; '.join(differences)}. Put the settings back, or run "
+            "maxcos rebuild: vectors of two encoders must never be compared"
         )
 
 

@@ -158,9 +158,7 @@ def _mapping(cluster: Cluster, dialect: Dialect, settings: Settings, schema: Sch
     for name, found in cluster.request("GET", f"/{index}/_mapping").items():
         drift = list(_drift(properties(schema, dialect), found["mappings"].get("properties", {})))
         if drift:
-            yield Finding(
-                "mapping", "failed", f"{name}: {'; '.join(drift)}", "ingest into a new engine.index with these settings"
-            )
+            yield Finding("mapping", "failed", f"{name}: {'; '.join(drift)}", "run maxcos rebuild with these settings")
         else:
             yield Finding("mapping", "ok", f"{name}: every field is as the settings ask")
     yield _search(settings, schema)
@@ -208,7 +206,9 @@ def _index(settings: Settings, schema: Schema, place: str) -> Iterator[Finding]:
         yield Finding("index", "warning", f"{place} does not exist yet", "run maxcos ingest")
         return
     except ProvenanceMismatch as error:
-        yield Finding("index", "failed", str(error), "put the settings back, or choose another engine.index")
+        yield Finding(
+            "index", "failed", str(error), "put the settings back, run maxcos rebuild, or choose another engine.index"
+        )
         return
     except MaxcosError as error:
         yield Finding("index", "failed", str(error), "look at the engine's log")

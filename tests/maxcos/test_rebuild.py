@@ -15,11 +15,12 @@ from click.testing import CliRunner
 from engines import ENGINES
 from es_mappings.cluster import connect, is_embedded
 from es_mappings.embedded import store_file
-from es_mappings.errors import EngineUnavailable, RebuildFailed
+from es_mappings.errors import EngineRefused, EngineUnavailable, RebuildFailed
 from es_mappings.schema import build_schema
 from es_mappings.settings import Settings, load_settings
 from es_mappings.types import Calibration, Fusion, Plan, Walk
 from ingest.places import open_place, previous
+from ingest.places.cluster import ClusterPlace
 from ingest.sinks import open_sink
 from maxcos.build import ingest_file
 from maxcos.cli import main
@@ -278,7 +279,38 @@ def test_the_command_line(settings: Settings, tmp_path: Path) -> None:
         assert CliRunner().invoke(main, ["rebuild", *wrong]).exit_code == 2
 
 
-@pytest.mark.parametrize("settings", [name for name in ENGINES if name != "embedded"], indirect=True)
+CLUSTERS = pytest.mark.parametrize("settings", [name for name in ENGINES if name != "embedded"], indirect=True)
+
+
+@CLUSTERS
+def test_an_index_of_somebody_else_is_left_alone(settings: Settings, tmp_path: Path) -> None:
+    name = settings.engine.index
+    with closing(connect(settings.engine)) as cluster:
+        cluster.request("PUT", f"/{name}", body={})
+        with pytest.raises(RebuildFailed, match="not made by maxcos"):
+            rebuild(source(tmp_path, "one"), settings, replace=True)
+    assert indices(settings) == [name]
+
+
+@CLUSTERS
+def test_of_two_rebuilds_that_meet_one_is_undone(settings: Settings, tmp_path: Path) -> None:
+    """The other one's swap, and the end of what it kept, come between this one's checks and its swap."""
+    first = rebuild(source(tmp_path, "one"), settings).index
+    place = ClusterPlace(settings.engine)
+    believed = place._behind
+    stale = believed(settings.engine.index)
+    second = rebuild(source(tmp_path, "two"), settings).index
+    with closing(connect(settings.engine)) as cluster:
+        cluster.request("PUT", f"/{settings.engine.index}-third", body={})
+        place._behind = lambda name: stale if name == settings.engine.index else believed(name)  # type: ignore[method-assign]
+        with pytest.raises(EngineRefused, match="missing"):
+            place.swap(f"{settings.engine.index}-third")
+        place.close()
+        assert set(cluster.request("GET", f"/_alias/{settings.engine.index}")) == {second}
+        assert set(cluster.request("GET", f"/_alias/{previous(settings.engine.index)}")) == {first}
+
+
+@CLUSTERS
 def test_aliases_keep_their_options_and_strange_ones_are_refused(settings: Settings, tmp_path: Path) -> None:
     name = settings.engine.index
     first = rebuild(source(tmp_path, "one"), settings).index
