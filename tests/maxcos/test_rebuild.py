@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from engines import ENGINES
 from es_mappings.cluster import connect, is_embedded
-from es_mappings.embedded import store_file
+from es_mappings.embedded import open_store, store_file
 from es_mappings.errors import EngineRefused, EngineUnavailable, RebuildFailed
 from es_mappings.schema import build_schema
 from es_mappings.settings import Settings, load_settings
@@ -188,6 +188,17 @@ def test_the_embedded_store_swaps_a_plain_file_under_its_readers(tmp_path: Path)
         assert set(late.state().manifest.calibration) == {"text"}
         assert editions(before) == {"one"}
     sink.close()
+
+
+def test_an_index_of_an_older_maxcos_is_replaced_without_a_comparison(tmp_path: Path) -> None:
+    settings = config(tmp_path, f"embedded:{tmp_path}", "items")
+    ingest_file(source(tmp_path, "one"), settings)
+    with closing(open_store(tmp_path / "items.sqlite")) as store:
+        store.execute("""UPDATE meta SET value = json_set(value, '$.maxcos.schema', 1) WHERE key = '_meta'""")
+    report = rebuild(source(tmp_path, "two"), settings)
+    assert (report.comparison, report.items_before) == (None, NUMBER)
+    with closing(opened(settings)) as searcher:
+        assert editions(searcher) == {"two"}
 
 
 def test_what_fails_leaves_no_trace(settings: Settings, tmp_path: Path) -> None:

@@ -297,7 +297,7 @@ def test_a_store_of_the_first_version_is_refused_with_a_word_what_to_do(engine: 
         store.execute("CREATE TABLE items (row INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, source TEXT NOT NULL)")
         store.execute("""INSERT INTO meta VALUES ('_meta', '{"maxcos": {"schema": 1, "receipt": null}}')""")
     for attempt in (engine.sink.manifest, lambda: engine.sink.prepare({}), *uses(engine)):
-        with pytest.raises(ProvenanceMismatch, match=r"another version of maxcos.*ingest into a new"):
+        with pytest.raises(ProvenanceMismatch, match=r"another version of maxcos.*run maxcos rebuild"):
             attempt()
 
 
