@@ -19,7 +19,7 @@ from es_mappings.cluster import connect
 from es_mappings.settings import EngineSettings, Settings
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ("query", "calibration", "architecture", "quickstart", "speed", "attach", "audit", "rebuild")
+DOCUMENTS = ("query", "calibration", "architecture", "quickstart", "speed", "attach", "audit", "rebuild", "ingest")
 
 
 def commands(document: str) -> list[str]:
@@ -49,6 +49,16 @@ def test_the_quick_start_works(tmp_path: Path, models: Path) -> None:
     assert "4 of 4 items written" in searches
     assert '"id": "bed-1"' in searches.replace('"id":"', '"id": "')
     assert "was built differently" in output[3]
+
+
+def test_bringing_data_in_is_as_its_page_says(tmp_path: Path, models: Path) -> None:
+    _, checked, ingested = (shell(script, tmp_path, MODELS=str(models)) for script in commands("docs/ingest.md"))
+    assert "5 records, 3 would be lost" in checked
+    assert "at items.csv:3" in checked
+    assert "3 of 5 items written" in ingested
+    assert "1 of 2 items written" in ingested
+    assert "[chair-1]" in ingested
+    assert (tmp_path / "items.dead-letters-2.jsonl").is_file()
 
 
 def test_the_readme_s_requests_work(service: str, shop_folder: Path) -> None:
