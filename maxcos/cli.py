@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -402,6 +403,27 @@ def bench_query(
     click.echo(text)
     if output:
         output.write_text(text + "\n", "utf-8")
+
+
+@bench.command("ingest")
+@click.option("--engine", required=True, metavar="URL", help="http(s)://HOST:PORT.")
+@click.option("--documents", multiple=True, type=click.IntRange(256), default=(10_000, 40_000), show_default=True)
+@click.option("--dims", type=click.IntRange(8, 4096), default=384, show_default=True)
+@click.option("--layers", type=click.IntRange(1, 1000), default=100, show_default=True, help="Cost of its encoder.")
+def bench_ingest(engine: str, documents: tuple[int, ...], dims: int, layers: int) -> None:
+    """The pipeline against its encoder alone and against a bare client's bulk requests alone, for each size.
+
+    Prints JSON: documents per second, their ratios, and the most memory used so far, sizes growing.
+    """
+    # One thread, as our encoders have: numpy's own wait for work in a loop, and take the processor from who has some.
+    os.environ.update(dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
+    from maxcos.bench.ingest import run
+
+    found = [
+        run(engine, size, dims=dims, layers=layers, say=lambda text: click.echo(text, err=True))
+        for size in sorted(documents)
+    ]
+    click.echo(json.dumps(found, indent=2))
 
 
 def _json_option(name: str, text: str) -> Any:

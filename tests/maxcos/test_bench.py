@@ -63,3 +63,16 @@ def test_the_catalogue_is_the_same_in_batches_and_as_matrices() -> None:
     for name, matrix in catalogue.matrices().items():
         assert np.array_equal(matrix, [item.vectors[name] for item in items])
         assert np.linalg.norm(matrix, axis=1) == pytest.approx(1, abs=1e-5)
+
+
+def test_the_pipeline_is_measured_against_its_halves(tmp_path: Path) -> None:
+    url = start_engine("elasticsearch-9")
+    size = ("--documents", "600", "--documents", "300", "--dims", "16", "--layers", "2")
+    command = [sys.executable, "-m", "maxcos.cli", "bench", "ingest", "--engine", url, *size]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    small, large = json.loads(done.stdout)
+    assert (small["documents"], large["documents"]) == (300, 600)
+    assert small["per_second"].keys() == {"encoder", "bulk", "pipeline"}
+    assert all(rate > 0 for rate in small["per_second"].values())
+    assert small["peak_mib"] <= large["peak_mib"]
