@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from engines import ENGINES, start_engine
+from engines import ENGINES, cluster_setting, start_engine
 from es_mappings.cluster import connect
 from es_mappings.errors import EngineRefused, EngineUnavailable
 from es_mappings.provenance import Receipt
@@ -22,6 +22,8 @@ from query_api.searchers import Searcher, open_searcher
 
 WRONG = QueryVector(Space("text", "text", 2), np.array([1.0, 0.0], np.float32))
 """A vector of other dimensions than the field's: what holds a vector cannot be scored."""
+
+COMPILATIONS = "script.max_compilations_rate"
 
 Opened = Callable[[int], Searcher]
 
@@ -69,22 +71,10 @@ def test_where_all_shards_fail_there_is_no_answer(opened: Opened) -> None:
 def test_a_cluster_that_compiles_no_more_scripts_for_now_is_unavailable(url: str, opened: Opened) -> None:
     searcher = opened(1)
     searcher.check()
-    with compilations(url, "1/10m"), pytest.raises(EngineUnavailable, match="Too many dynamic script compilations"):
+    with (
+        cluster_setting(url, COMPILATIONS, "1/10m"),
+        pytest.raises(EngineUnavailable, match="Too many dynamic script compilations"),
+    ):
         for name in ("max", "hybrid", "max-calibrated"):
             searcher.search(PLANS[name])
     assert searcher.search(PLANS["max"]).partial is None
-
-
-@contextmanager
-def compilations(url: str, rate: str) -> Iterator[None]:
-    with closing(connect(EngineSettings(url=url))) as cluster:
-
-        def set_rate(value: str | None) -> None:
-            body = {"transient": {"script.max_compilations_rate": value}}
-            cluster.request("PUT", "/_cluster/settings", body=body)
-
-        set_rate(rate)
-        try:
-            yield
-        finally:
-            set_rate(None)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from engines import ENGINES, start_engine
+from engines import ENGINES, cluster_setting, start_engine
 from es_mappings.cluster import Cluster, connect, probe
 from es_mappings.mappings import index_body
 from es_mappings.provenance import Manifest, Receipt
@@ -103,14 +103,8 @@ def test_an_index_of_somebody_else_is_refused(settings: Settings) -> None:
 
 
 def test_forbidden_scripts_are_found_before_a_search_fails(settings: Settings) -> None:
-    cluster = connect(settings.engine)
-    forbid = {"persistent": {"search.allow_expensive_queries": False}}
-    cluster.request("PUT", "/_cluster/settings", body=forbid)
-    try:
+    with cluster_setting(settings.engine.url, "search.allow_expensive_queries", False):
         finding = found(settings)["scripts"]
-    finally:
-        cluster.request("PUT", "/_cluster/settings", body={"persistent": {"search.allow_expensive_queries": None}})
-        cluster.close()
     assert finding.status == "failed"
     assert "search.allow_expensive_queries" in finding.detail
 

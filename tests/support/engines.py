@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from es_mappings.cluster import connect
+from es_mappings.errors import EngineUnavailable
+from es_mappings.settings import EngineSettings
 
 ROOT = Path(__file__).parents[2]
 ENGINES = ("embedded", "elasticsearch-8", "elasticsearch-9", "opensearch-3")
@@ -21,3 +29,33 @@ def start_engine(name: str) -> str:
     if done.returncode != 0:
         pytest.fail(f"{' '.join(command)} failed: the contract suite needs this engine")
     return done.stdout.strip()
+
+
+@contextmanager
+def cluster_setting(url: str, name: str, value: Any) -> Iterator[None]:
+    """One setting of the whole cluster, taken back at the end: what a slow engine left unanswered it may have done,
+    and what stays set would fail every test after this one.
+    """
+
+    def assign(value: Any) -> None:
+        cluster.request("PUT", "/_cluster/settings", body={"persistent": {name: value}})
+
+    with closing(connect(EngineSettings(url=url, timeout=60))) as cluster:
+        try:
+            assign(value)
+            yield
+        finally:
+            patiently(lambda: assign(None))
+
+
+def patiently(ask: Callable[[], Any], seconds: float = 120) -> None:
+    """Ask again while the engine cannot be reached or does not answer."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            ask()
+            return
+        except EngineUnavailable:
+            if time.monotonic() > until:
+                raise
+            time.sleep(1)
