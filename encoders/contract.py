@@ -61,6 +61,17 @@ class Encoder(Protocol):
         """
 
 
+@runtime_checkable
+class ReadsFiles(Protocol):
+    """An encoder whose values name files: the same values may mean something else tomorrow."""
+
+    def digest_items(self, values: Sequence[Sequence[Any]], base: Path) -> Sequence[Any]:
+        """For each item what its vectors would be made of, as JSON: the names, and digests of the files' bytes.
+
+        The arguments are those of `encode_items`. A file that cannot be read counts as none; nothing is raised.
+        """
+
+
 def unit(matrix: Matrix, what: str) -> Matrix:
     """Scale the rows of an (n, dims) matrix to unit length, as contiguous float32.
 

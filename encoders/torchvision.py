@@ -7,9 +7,11 @@ may show.
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,8 @@ URL = re.compile(r"(data:|[a-z][a-z0-9+.-]*://)", re.IGNORECASE)
 
 Pixels = NDArray[np.uint8]
 """Shape (edge, edge, 3)."""
+Read = Pixels | BadInput | None
+"""What became of an item's pictures: the first that is one, why none of them is, or that there are none."""
 
 
 def load(modality: str, settings: ModalitySettings, peers: Mapping[str, Encoder]) -> TorchvisionEncoder:
@@ -132,14 +136,17 @@ class TorchvisionEncoder:
         errors: dict[int, BadInput] = {}
         network = self._network()
         with ThreadPoolExecutor(READERS) as pool:
-            for start in range(0, len(values), BATCH):
-                chunk = values[start : start + BATCH]
-                read = list(pool.map(lambda value: _attempt(value, base, network), chunk))
+            for start, read in _ahead(pool, lambda value: _attempt(value, base, network), values):
                 errors.update({start + i: r for i, r in enumerate(read) if isinstance(r, BadInput)})
                 present = {start + i: r for i, r in enumerate(read) if isinstance(r, np.ndarray)}
                 if present:
                     self._encode(present, network, vectors, errors)
         return Encoded(vectors, errors)
+
+    def digest_items(self, values: Sequence[Sequence[Any]], base: Path) -> list[Any]:
+        """See `encoders.contract.ReadsFiles`."""
+        with ThreadPoolExecutor(READERS) as pool:
+            return list(pool.map(lambda value: _digests(value, base), values))
 
     def _encode(
         self,
@@ -227,18 +234,46 @@ class _Words:
 # --- files ------------------------------------------------------------------------------------------------
 
 
-def _attempt(values: Sequence[Any], base: Path, network: _Network) -> Pixels | BadInput | None:
+def _attempt(values: Sequence[Any], base: Path, network: _Network) -> Read:
     """The pixels of the first path that is a picture; None when no path is given; else why all failed."""
     problems = []
     try:
         for value in _paths(values):
             try:
-                return network.pixels(_open(value, base))
+                return network.pixels(pictures.open_picture(_file(value, base)))
             except BadInput as error:
                 problems.append(f"{value:.100}: {error}")
     except BadInput as error:
         problems.append(str(error))
     return BadInput("; ".join(problems)) if problems else None
+
+
+def _ahead(
+    pool: ThreadPoolExecutor, read: Callable[[Sequence[Any]], Read], values: Sequence[Sequence[Any]]
+) -> Iterator[tuple[int, list[Read]]]:
+    """By BATCH the position of the first value and what was read; the next ones are read while these are worked on."""
+    waiting: deque[tuple[int, list[Future[Read]]]] = deque()
+    for start in range(0, len(values), BATCH):
+        waiting.append((start, [pool.submit(read, value) for value in values[start : start + BATCH]]))
+        if len(waiting) > 1:
+            begin, reading = waiting.popleft()
+            yield begin, [future.result() for future in reading]
+    for begin, reading in waiting:
+        yield begin, [future.result() for future in reading]
+
+
+def _digests(values: Sequence[Any], base: Path) -> list[Any]:
+    """Of each value that names a file the name and a digest of its bytes; other values as they are."""
+    names = (name for value in values for name in (value if isinstance(value, list | tuple) else (value,)))
+    return [[name, _digest(name.strip(), base) if isinstance(name, str) else None] for name in names]
+
+
+def _digest(name: str, base: Path) -> str | None:
+    try:
+        with _file(name, base).open("rb") as file:
+            return hashlib.file_digest(file, "blake2b").hexdigest()[:32]
+    except (BadInput, OSError):
+        return None
 
 
 def _paths(values: Sequence[Any]) -> Iterator[str]:
@@ -250,8 +285,8 @@ def _paths(values: Sequence[Any]) -> Iterator[str]:
                 yield path.strip()
 
 
-def _open(value: str, base: Path) -> Image.Image:
-    """The picture at a path inside `base`. Raises BadInput for URLs, paths that leave it, and no pictures."""
+def _file(value: str, base: Path) -> Path:
+    """The file at a path inside `base`. Raises BadInput for URLs, paths that leave it, and where there is none."""
     if URL.match(value):
         raise BadInput("URLs are not fetched; give a path relative to the data file")
     try:
@@ -265,7 +300,7 @@ def _open(value: str, base: Path) -> Image.Image:
         raise BadInput("the path leaves the folder of the data file; give a path relative to it")
     if not found:
         raise BadInput("no such file")
-    return pictures.open_picture(path)
+    return path
 
 
 # --- network ----------------------------------------------------------------------------------------------

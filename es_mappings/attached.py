@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from es_mappings.companions import companion_fields
 from es_mappings.dialects import Dialect
 from es_mappings.errors import SettingsError
-from es_mappings.mappings import KEYWORD
 from es_mappings.provenance import META_KEY, Manifest, describe
 from es_mappings.schema import VECTOR_OBJECT, FilterField, Layout, Schema
 
@@ -32,18 +32,10 @@ def attach_body(schema: Schema, dialect: Dialect, manifest: Manifest, meta: Mapp
     """The body of `PUT /INDEX/_mapping`: vector fields and readable companions in one object, and `_meta` with the
     other entries it has.
 
-    id: of the document, which breaks ties. modalities: which of them it has. encoded: when it was last. hash: by
-    modality of the values that its vectors were made of.
+    id: of the document, which breaks ties.
     """
-    companions = {
-        "id": {"type": "keyword"},
-        "modalities": KEYWORD,
-        "encoded": {"type": "date"},
-        "hash": {"properties": dict.fromkeys(schema.modalities, KEYWORD)},
-    }
+    companions = {"id": {"type": "keyword"}, **companion_fields(schema)}
     vectors = {space.name: dialect.vector_field(space) for space in schema.spaces}
-    if taken := sorted(companions.keys() & vectors.keys()):
-        raise SettingsError(f"modalities: no vector field of an attached index can be called {taken[0]!r}")
     return {
         "_meta": {**meta, **describe(schema, manifest)},
         "properties": {VECTOR_OBJECT: {"dynamic": False, "properties": {**companions, **vectors}}},

@@ -111,12 +111,14 @@ class Cluster:
             map(_operation, actions), lambda data: client.send("POST", "/_bulk", data, MANY), patience, largest
         )
 
-    def request_patiently(self, method: str, path: str, *, body: Any = None) -> Any:
+    def request_patiently(
+        self, method: str, path: str, *, params: Mapping[str, str] | None = None, body: Any = None
+    ) -> Any:
         """Like `request`, for what may be repeated: asked again for `engine.patience` while the engine cannot do it."""
         patience = Patience(self._engine.patience, self._stopped)
         while True:
             try:
-                answer = self.request(method, path, body=body)
+                answer = self.request(method, path, params=params, body=body)
             except EngineUnavailable as error:
                 patience.wait(error)
                 continue

@@ -34,6 +34,9 @@ CHUNK = 4096
 _PAGE_BYTES = 16_384
 """Several vectors fit into a page of this size; of SQLite's usual 4096 bytes a quarter or more would stay empty."""
 
+COMPANIONS = "CREATE TABLE IF NOT EXISTS companions (row INTEGER PRIMARY KEY, body TEXT NOT NULL)"
+"""On its own, as stores of an older maxcos lack it."""
+
 # Lucene's English stop words, so that the same words count here and in a cluster.
 STOP_WORDS = frozenset(
     [
@@ -86,12 +89,13 @@ def ddl(schema: Schema) -> list[str]:
     the generation that last touched them, and how many items they are. filters: a row per distinct value; `object`
     numbers the objects of a nested path, and is 0 for other fields. objects: how many objects an item has under a
     nested path, if any. titles: what suggestions are made of; their rowid is the item's row times TITLES and a running
-    number.
+    number. companions: of each item what `es_mappings.companions` tells, as JSON.
     """
     columns = ", ".join(f"c{i}" for i in range(len(schema.text))) or "c0"
     return [
         "CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL)",
         "CREATE TABLE items (row INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, source TEXT NOT NULL)",
+        COMPANIONS,
         "CREATE TABLE chunks (chunk INTEGER PRIMARY KEY, generation INTEGER NOT NULL, items INTEGER NOT NULL)",
         "CREATE TABLE filters (field TEXT NOT NULL, row INTEGER NOT NULL, object INTEGER NOT NULL, value NOT NULL, "
         "PRIMARY KEY (field, row, object, value)) WITHOUT ROWID",

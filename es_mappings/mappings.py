@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from es_mappings.companions import KEYWORD, companion_fields
 from es_mappings.dialects import Dialect
 from es_mappings.errors import SettingsError
 from es_mappings.provenance import Manifest, describe
 from es_mappings.schema import VECTOR_OBJECT, FilterField, Schema
 from es_mappings.settings import EngineSettings
-
-# A keyword longer than Lucene's limit of 32,766 bytes would reject its whole document.
-KEYWORD = {"type": "keyword", "ignore_above": 8191}
 
 # With them a word's beginning is one term to look up; without, engines try the first 50 words that begin so.
 BEGINNINGS = {"min_chars": 1, "max_chars": 15}
@@ -79,7 +77,8 @@ def index_body(
 
 
 def properties(schema: Schema, dialect: Dialect) -> dict[str, Any]:
-    """The fields of the mapping: id, BM25 fields, filter fields and the object of vector fields."""
+    """The fields of the mapping: id, BM25 fields, filter fields and the object of vector fields with
+    their companions."""
     fields: dict[str, Any] = {"id": {"type": "keyword"}}
     fields |= {field.name: text_field(schema, field.name) for field in schema.text}
     own = [f for f in schema.filters if not schema.is_text(f.name)]
@@ -88,7 +87,8 @@ def properties(schema: Schema, dialect: Dialect) -> dict[str, Any]:
         inner = {f.name.removeprefix(f"{path}."): filter_field(f) for f in own if schema.nested_path(f.name) == path}
         fields[path] = {"type": "nested", "dynamic": False, "properties": inner}
     vectors = {space.name: dialect.vector_field(space) for space in schema.spaces}
-    fields[VECTOR_OBJECT] = {"type": "object", "dynamic": "strict", "properties": vectors}
+    within = {**vectors, **companion_fields(schema)}
+    fields[VECTOR_OBJECT] = {"type": "object", "dynamic": "strict", "properties": within}
     return fields
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -33,13 +33,15 @@ class Manifest:
 
     receipt: None when no ingestion ran to its end. centres: by space, empty where vectors were not centred; fixed when
     the index is made. calibration: by space, as `maxcos calibrate` fitted it last. layout: of an index that somebody
-    else made and that vectors were attached to.
+    else made and that vectors were attached to. stale: spaces that another encoder has filled, or none at all yet, and
+    that are about to be filled anew; not kept in the index.
     """
 
     receipt: Receipt | None = None
     centres: Mapping[str, Centre] = field(default_factory=dict)
     calibration: Mapping[str, Calibration] = field(default_factory=dict)
     layout: Layout | None = None
+    stale: tuple[str, ...] = ()
 
     def valid_calibration(self, schema: Schema) -> dict[str, Calibration]:
         """The maps that were fitted on the vectors that the schema's encoders make; others are void."""
@@ -80,15 +82,19 @@ def describe(schema: Schema, manifest: Manifest | None = None) -> dict[str, Any]
     }
 
 
-def read_manifest(schema: Schema, meta: Mapping[str, Any], index: str) -> Manifest:
-    """The manifest in an index's `_meta`. Raises ProvenanceMismatch when the index does not fit the settings."""
-    check(schema, meta, index)
+def read_manifest(schema: Schema, meta: Mapping[str, Any], index: str, renewing: Collection[str] = ()) -> Manifest:
+    """The manifest in an index's `_meta`. Raises ProvenanceMismatch when the index does not fit the settings.
+
+    renewing: modalities whose encoder may be another one: their vectors are about to be made anew.
+    """
+    stale = _check(schema, meta, index, renewing)
     found = meta[META_KEY]
     return Manifest(
         receipt=Receipt(**found["receipt"]) if found["receipt"] else None,
         centres={name: _unpacked(packed) for name, packed in found["centres"].items()},
         calibration={name: Calibration(**fitted) for name, fitted in found["calibration"].items()},
         layout=_layout(found["layout"]) if "layout" in found else None,
+        stale=stale,
     )
 
 
@@ -113,8 +119,11 @@ def _floats(text: str) -> Vector:
     return np.frombuffer(base64.b64decode(text), dtype="<f4").astype(np.float32)
 
 
-def check(schema: Schema, meta: Mapping[str, Any], index: str) -> None:
-    """Raise ProvenanceMismatch, naming every difference and the ways out, unless the index fits the settings."""
+def _check(schema: Schema, meta: Mapping[str, Any], index: str, renewing: Collection[str]) -> tuple[str, ...]:
+    """The spaces of the modalities `renewing` whose vectors the index has from elsewhere, or not at all.
+
+    Raises ProvenanceMismatch, naming every other difference and the ways out.
+    """
     if META_KEY not in meta:
         raise ProvenanceMismatch(
             f"index {index!r} exists but was not made by maxcos (its mapping has no _meta.{META_KEY}): "
@@ -126,16 +135,22 @@ def check(schema: Schema, meta: Mapping[str, Any], index: str) -> None:
             f"index {index!r} was written by another version of maxcos (its schema is {found.get('schema')}, this one "
             f"writes {VERSION}): run maxcos rebuild"
         )
-    differences = [
-        f"{path}: the index has {there!r}, the settings give {here!r}"
-        for path, here, there in _differences(expected, found)
-        if path.partition(".")[0] not in MANIFEST
-    ]
+    renewed = {space.name for space in schema.spaces if space.modality in renewing}
+    differences, stale = [], []
+    for path, here, there in _differences(expected, found):
+        part, _, rest = path.partition(".")
+        space, _, what = rest.partition(".")
+        if part == "spaces" and space in renewed and what not in {"dims", "modality"}:
+            stale.append(space)
+        elif part not in MANIFEST:
+            differences.append(f"{path}: the index has {there!r}, the settings give {here!r}")
     if differences:
         raise ProvenanceMismatch(
-            f"index {index!r} was built differently: {'; '.join(differences)}. Put the settings back, or run "
-            "maxcos rebuild: vectors of two encoders must never be compared"
+            f"index {index!r} was built differently: {'; '.join(differences)}. Put the settings back, make the vectors "
+            "of one modality anew with --only (in as many dimensions), or run maxcos rebuild: vectors of two encoders "
+            "must never be compared"
         )
+    return tuple(dict.fromkeys(stale))
 
 
 def _differences(here: Any, there: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:

@@ -18,8 +18,8 @@ OTHER_VARIABLES = {"MAXCOS_CACHE", "MAXCOS_JAVA_HOME", "MAXCOS_ES_HEAP"}
 """Variables with our prefix that belong to the tools around maxcos, not to its settings."""
 
 FieldType = Literal["keyword", "number", "date", "boolean"]
-NO_MODALITIES = frozenset({"lexical", "background"})
-"""What answers call a hit's words, and what stands in for a missing modality."""
+NO_MODALITIES = frozenset({"lexical", "background", "id", "modalities", "encoded", "hash"})
+"""What answers call a hit's words, what stands in for a missing modality, and what stands beside the vectors."""
 
 FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 

@@ -57,10 +57,32 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class EncodedItem:
-    """An item with one vector per space that it has (a missing modality is simply absent)."""
+    """An item with one vector per space that it has (a missing modality is simply absent).
+
+    kept: modalities of which the index has the right vectors already; they are not among `vectors` here.
+    hashes: by modality a digest of what its vectors were made of, and under "lexical" one of the item's fields.
+    """
 
     item: Item
     vectors: Mapping[str, Vector]
+    kept: frozenset[str] = frozenset()
+    hashes: Mapping[str, str | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """An item that shall be in the index no more."""
+
+    id: str
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What an index tells of an item that it holds: the modalities it has, and its hashes, see `EncodedItem`."""
+
+    modalities: frozenset[str] = frozenset()
+    hashes: Mapping[str, str] = field(default_factory=dict)
 
 
 # --- what an index knows of its vectors ---------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from itertools import chain
 from encoders.contract import Encoder
 from encoders.parts.centring import fit
 from es_mappings.errors import BadInput
+from es_mappings.provenance import Manifest
 from es_mappings.schema import Schema, as_values, lookup
 from es_mappings.types import Centre, EncodedItem, Item, TextTerm, Vector
 
@@ -35,6 +36,12 @@ def sample_centres(sample: Sequence[EncodedItem], schema: Schema, encoders: Mapp
         for space, vector in _encoded(encoder, text).items():
             queries[space].append(vector)
     return fit(items, {space: {"text": vectors} for space, vectors in queries.items()})
+
+
+def renewed(manifest: Manifest, centres: Mapping[str, Centre]) -> dict[str, Centre]:
+    """The centres of an index, for its stale spaces the new ones."""
+    kept = {space: centre for space, centre in manifest.centres.items() if space not in manifest.stale}
+    return kept | {space: centre for space, centre in centres.items() if space in manifest.stale}
 
 
 def _encoded(encoder: Encoder, text: str) -> Mapping[str, Vector]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from es_mappings.schema import Schema
 from es_mappings.types import Item
-from ingest.records import Rejected, validate
+from ingest.records import Entry, Rejected, validate
 
 PLACES = 5
 """So many places are named of each kind of problem."""
@@ -41,16 +41,14 @@ class Report:
             problem.places.append(place)
 
 
-def check(
-    records: Iterable[Item | Rejected], schema: Schema, on_progress: Callable[[int], object] = lambda _: None
-) -> Report:
+def check(records: Iterable[Entry], schema: Schema, on_progress: Callable[[int], object] = lambda _: None) -> Report:
     """Read to the end. Memory grows by about 100 bytes per record: of each id a digest is kept."""
     report = Report()
     seen: set[bytes] = set()
     for record in records:
         report.read += 1
-        problem = record if isinstance(record, Rejected) else validate(record, schema)
-        if problem is not None:
+        problem = validate(record, schema) if isinstance(record, Item) else record
+        if isinstance(problem, Rejected):
             report.add(problem.place, problem.reason)
         elif isinstance(record, Item):
             identifier = hashlib.blake2b(record.id.encode(), digest_size=16).digest()

@@ -9,8 +9,7 @@ from typing import Any, Self
 
 import orjson
 
-from es_mappings.types import Item
-from ingest.records import Record, Rejected, item_of
+from ingest.records import Entry, Record, Rejected, item_of
 from ingest.sources import jsonl
 
 
@@ -37,7 +36,7 @@ class DeadLetters(AbstractContextManager["DeadLetters"]):
             self._file.close()
 
 
-def read_letters(path: Path) -> Iterator[Item | Rejected]:
+def read_letters(path: Path) -> Iterator[Entry]:
     """The records of a file of dead letters, at the places where they were read first; one that lost several
     modalities comes once. Raises BadInput when the file cannot be read.
     """

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from es_mappings.schema import RESERVED, Schema, as_values, lookup
-from es_mappings.types import Item
+from es_mappings.schema import RESERVED, VECTOR_OBJECT, Schema, as_values, lookup
+from es_mappings.types import Item, Tombstone
 
 MAX_ID_BYTES = 512
 """Elasticsearch's limit for _id; the embedded store keeps to it so that data can move."""
+DELETE = "delete"
+"""As the value of the reserved field it says that the item of that id is no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +36,20 @@ class Rejected:
     lost: str = "item"
 
 
-def item_of(record: Record) -> Item | Rejected:
-    """The record as an item, if its id and its fields' names allow it."""
+Entry = Item | Tombstone | Rejected
+"""What a source is made of."""
+
+
+def item_of(record: Record) -> Entry:
+    """The record as an item, or as the end of one, if its id and its fields' names allow it."""
     place, fields = record.place, record.fields
     identifier = fields.get("id")
     if not isinstance(identifier, str) or not identifier.strip():
         return Rejected(place, "id: must be a non-empty string", fields)
     if len(identifier.encode()) > MAX_ID_BYTES:
         return Rejected(place, f"id: longer than {MAX_ID_BYTES} bytes", fields)
+    if fields.get(VECTOR_OBJECT) == DELETE:
+        return Tombstone(identifier, place)
     taken = sorted((RESERVED - {"id"}) & fields.keys())
     if taken:
         return Rejected(place, f"{taken[0]}: this field name is reserved", fields)

@@ -21,14 +21,18 @@ from es_mappings.cluster import connect, is_embedded
 from es_mappings.errors import SettingsError
 from es_mappings.schema import build_schema
 from es_mappings.settings import EngineSettings, Settings
-from ingest.attach.run import Attaching, Summary, attach, encode, prepared, sample
+from ingest.attach.proposal import Proposal, propose
+from ingest.attach.run import RANDOM, Attaching, Summary, attach, prepared, sample
 from ingest.attach.target import detach, look_at
+from ingest.encoding import Encoding
 
 JSON = dict[str, Any]
 
 ESTIMATED = 200
 """How many documents are encoded to say how long all would take."""
 POLL_SECONDS = 2.0
+ENGLISH = "sentence-transformers/all-MiniLM-L6-v2"
+MULTILINGUAL = "sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2"
 OVERHEAD = 1.3
 """Of a vector field's floats: its bytes for the graph (a quarter), and the graph."""
 
@@ -36,10 +40,9 @@ OVERHEAD = 1.3
 @contextmanager
 def opened(settings: Settings, only: Sequence[str], base: Path) -> Iterator[Attaching]:
     """What a run needs. Raises SettingsError for an index or a modality that nothing can be attached to."""
-    if is_embedded(settings.engine):
-        raise SettingsError("engine.url: an embedded store is made by maxcos ingest; there is nothing to attach to")
+    _refuse_embedded(settings.engine)
     if not settings.modalities:
-        raise SettingsError("modalities: there is none, so there is nothing to attach")
+        raise SettingsError("modalities: there is none to attach; --propose writes settings for the index")
     if unknown := sorted({*only} - settings.modalities.keys()):
         raise SettingsError(f"--only: {unknown[0]!r} is not one of {', '.join(settings.modalities)}")
     encoders = load_encoders(settings.modalities)
@@ -47,7 +50,12 @@ def opened(settings: Settings, only: Sequence[str], base: Path) -> Iterator[Atta
     with closing(connect(settings.engine)) as cluster:
         target = look_at(cluster, settings.engine.index)
         chosen = frozenset(only) or None
-        yield Attaching(cluster, target, schema, settings.modalities, encoders, base, chosen)
+        yield Attaching(cluster, target, Encoding(schema, settings.modalities, encoders, base, chosen))
+
+
+def _refuse_embedded(engine: EngineSettings) -> None:
+    if is_embedded(engine):
+        raise SettingsError("engine.url: an embedded store is made by maxcos ingest; there is nothing to attach to")
 
 
 def run_attach(settings: Settings, only: Sequence[str], base: Path, dead_letters: Path, *, follow: bool) -> Summary:
@@ -85,7 +93,7 @@ def estimate(settings: Settings, only: Sequence[str], base: Path) -> JSON:
         documents = int(run.cluster.request("GET", f"/{run.target.name}/_count")["count"])
         items = [document.item for document in sample(run, ESTIMATED)]
         started = time.perf_counter()
-        encoded, lost = encode(run, items, {name: range(len(items)) for name in run.encoders})
+        encoded, lost = run.encoding.encode(items)
         seconds = (time.perf_counter() - started) / max(len(items), 1)
         share = {
             space.name: sum(space.name in one.vectors for one in encoded) / max(len(items), 1)
@@ -103,6 +111,55 @@ def estimate(settings: Settings, only: Sequence[str], base: Path) -> JSON:
             "encoding_s": round(seconds * documents, 1),
             "disk_mb": round(size * documents / 2**20, 1),
         }
+
+
+def run_propose(engine: EngineSettings) -> Proposal:
+    """Look at an index that nothing is known of. Raises SettingsError for what cannot be attached to."""
+    _refuse_embedded(engine)
+    with closing(connect(engine)) as cluster:
+        target = look_at(cluster, engine.index)
+        body = {"query": RANDOM, "size": ESTIMATED}
+        hits = cluster.request("POST", f"/{target.name}/_search", body=body)["hits"]["hits"]
+        return propose(target.properties, [hit.get("_source", {}) for hit in hits])
+
+
+def print_proposal(found: Proposal, engine: EngineSettings, as_json: bool) -> None:
+    """The proposal as a settings file."""
+    click.echo(orjson.dumps(found).decode() if as_json else "\n".join(_toml(found, engine)))
+
+
+def _toml(found: Proposal, engine: EngineSettings) -> Iterator[str]:
+    yield f"[engine]\nurl = {_quoted(engine.url)}\nindex = {_quoted(engine.index)}\n"
+    yield "[lexical]"
+    yield f"fields = {_quoted([f'{name}^2' if i == 0 else name for i, name in enumerate(found.text)])}"
+    yield f"filters = {_quoted(found.filters)}"
+    yield f"facets = {_quoted(found.facets)}"
+    if found.nested:
+        yield f"nested = {_quoted(found.nested)}"
+    if found.ids:
+        yield f"# Hardly two documents share a value of {', '.join(found.ids)}: an id, perhaps no filter."
+    if found.text:
+        language = "some are Chinese, Japanese or Korean" if found.han else "any sentence encoder serves"
+        yield f"\n# Texts ({language}); docs/quickstart.md tells what else makes vectors of texts."
+        model = MULTILINGUAL if found.han else ENGLISH
+        yield '[modalities.text]\nencoder = "transformers"'
+        yield f"model = {_quoted(model)}\nsource = {_quoted(found.text[:2])}"
+    if found.pictures:
+        yield "\n# Pictures; their paths start from --base. The model is a file of weights."
+        yield '[modalities.image]\nencoder = "torchvision"\nmodel = "mobilenet_v2.pth"'
+        yield f"source = {_quoted(found.pictures[0])}"
+    if found.urls:
+        yield f"\n# {', '.join(found.urls)}: addresses of pictures, which are not fetched; have them as files."
+    if found.facets:
+        yield f"\n# {', '.join(found.facets)}: values that documents share; a graph of them makes a third modality:"
+        yield '# [modalities.graph]\n# encoder = "graph"\n# model = "graph.npz"\n# source = "id"'
+    for name, reason in found.left.items():
+        yield f"# {name}: {reason}"
+
+
+def _quoted(value: object) -> str:
+    # Strings and lists of strings are written in TOML as in JSON.
+    return orjson.dumps(value).decode()
 
 
 def run_detach(engine: EngineSettings) -> JSON:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,11 +18,11 @@ from es_mappings.errors import SettingsError
 from es_mappings.provenance import Manifest
 from es_mappings.schema import Schema, build_schema
 from es_mappings.settings import Settings
-from es_mappings.types import Item
 from ingest import check
+from ingest.encoding import Encoding
 from ingest.letters import read_letters
 from ingest.pipeline import Summary, ingest
-from ingest.records import Rejected
+from ingest.records import Entry
 from ingest.sinks import open_sink
 from ingest.sources import SUFFIXES, base_of, digest, read
 
@@ -57,10 +58,23 @@ def train_missing(settings: Settings, triples: Path | None, names: Path | None) 
         train(triples, names, Path(modality.model))
 
 
-def ingest_file(source: Path, settings: Settings, triples: Path | None = None, names: Path | None = None) -> Summary:
-    """Everything that serving these settings needs: graph vectors and the index. Raises what `ingest` raises."""
+def ingest_file(
+    source: Path,
+    settings: Settings,
+    triples: Path | None = None,
+    names: Path | None = None,
+    only: Sequence[str] = (),
+) -> Summary:
+    """Everything that serving these settings needs: graph vectors and the index. Raises what `ingest` raises.
+
+    only: the modalities to encode; none: all of them. What the index has of the others stays.
+    """
+    if unknown := sorted({*only} - settings.modalities.keys()):
+        raise SettingsError(f"--only: {unknown[0]!r} is not one of {', '.join(settings.modalities)}")
     train_missing(settings, triples, names)
-    return _ingest(source, settings, lambda schema: read(source, schema), base_of(source))
+    # What holds some modalities only is not yet the index of this source.
+    receipt = None if only else digest(source)
+    return _ingest(source, settings, lambda schema: read(source, schema), base_of(source), receipt, only)
 
 
 def replay(letters: Path, settings: Settings) -> Summary:
@@ -69,30 +83,32 @@ def replay(letters: Path, settings: Settings) -> Summary:
     Relative paths start from the folder of the file, or, when the letters are those of a folder, from that.
     """
     folder = letters.with_name(re.sub(r"\.dead-letters(-\d+)?\.jsonl$", "", letters.name))
-    return _ingest(letters, settings, lambda _: read_letters(letters), folder if folder.is_dir() else letters.parent)
+    base = folder if folder.is_dir() else letters.parent
+    return _ingest(letters, settings, lambda _: read_letters(letters), base, receipt=None)
 
 
 def _ingest(
-    source: Path, settings: Settings, records: Callable[[Schema], Iterable[Item | Rejected]], base: Path
+    source: Path,
+    settings: Settings,
+    records: Callable[[Schema], Iterable[Entry]],
+    base: Path,
+    receipt: str | None,
+    only: Sequence[str] = (),
 ) -> Summary:
     encoders = load_encoders(settings.modalities)
     schema = build_schema(settings.lexical, encoders.values())
-    sink = open_sink(settings.engine, schema)
-    try:
-        with tqdm(desc=settings.engine.index, unit=" items", disable=None) as bar:
-            return ingest(
-                records(schema),
-                base=base,
-                source=digest(source),
-                schema=schema,
-                modalities=settings.modalities,
-                encoders=encoders,
-                sink=sink,
-                dead_letters=dead_letters(source),
-                on_progress=bar.update,
-            )
-    finally:
-        sink.close()
+    with (
+        closing(open_sink(settings.engine, schema)) as sink,
+        tqdm(desc=settings.engine.index, unit=" items", disable=None) as bar,
+    ):
+        return ingest(
+            records(schema),
+            Encoding(schema, settings.modalities, encoders, base, frozenset(only) or None),
+            sink,
+            source=receipt,
+            dead_letters=dead_letters(source),
+            on_progress=bar.update,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +123,8 @@ def examine(source: Path, settings: Settings) -> Built:
     """What there is of an index of this very source. Raises ProvenanceMismatch when it was built differently."""
     encoders = load_encoders(settings.modalities)
     schema = build_schema(settings.lexical, encoders.values())
-    sink = open_sink(settings.engine, schema)
-    try:
+    with closing(open_sink(settings.engine, schema)) as sink:
         manifest = sink.manifest() or Manifest()
-    finally:
-        sink.close()
     whole = manifest.receipt is not None and manifest.receipt.source == digest(source)
     return Built(whole, calibrated=bool(manifest.valid_calibration(schema)))
 
@@ -153,7 +166,10 @@ def print_summary(summary: Summary, source: Path, as_json: bool) -> None:
         click.echo(orjson.dumps({**_fields(summary), "per_second": rates}).decode())
         return
     vectors = ", ".join(f"{count} {space}" for space, count in summary.vectors.items())
-    click.echo(f"{summary.written} of {summary.read} items written; vectors: {vectors or 'none'}")
+    click.echo(
+        f"{summary.read} records read, {summary.written} items written, {summary.unchanged} unchanged, "
+        f"{summary.deleted} deleted; vectors: {vectors or 'none'}"
+    )
     stages = (f"{stage} {summary.seconds[stage]:.1f} s ({rate:.0f}/s)" for stage, rate in rates.items())
     click.echo(f"{', '.join(stages)}; encoding and writing overlap")
     if summary.lost:

@@ -57,6 +57,7 @@ def demo(engine: str | None, port: int, folder: Path, build_only: bool) -> None:
 @CONFIG
 @click.option("--triples", type=click.Path(path_type=Path, exists=True), help="TSV (head, relation, tail) or .nt.")
 @click.option("--names", type=click.Path(path_type=Path, exists=True), help="TSV: entity, language, name.")
+@click.option("--only", multiple=True, metavar="MODALITY", help="Encode only this modality. May be given again.")
 @click.option("--check", is_flag=True, help="Only read and validate; exit code 1 if a record would be lost.")
 @click.option(
     "--replay", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Dead letters, instead of SOURCE."
@@ -67,11 +68,12 @@ def ingest(
     config: Path,
     triples: Path | None,
     names: Path | None,
+    only: tuple[str, ...],
     check: bool,
     replay: Path | None,
     as_json: bool,
 ) -> None:
-    """Encode the items of SOURCE and write them to the index.
+    """Encode the items of SOURCE and write them to the index; only what is new there or has changed.
 
     SOURCE: JSON lines, CSV or TSV with a header (all of them also as .gz), Parquet, or a folder of pictures with
     metadata; docs/ingest.md has the details. With --triples the graph is trained first if its model file is missing.
@@ -82,20 +84,20 @@ def ingest(
     from es_mappings.settings import load_settings
     from maxcos import build
 
-    if (source is None) == (replay is None) or (check and replay):
-        raise click.UsageError("give a SOURCE, or --replay with a file of dead letters")
+    if (source is None) == (replay is None) or (replay and (check or only)):
+        raise click.UsageError("give a SOURCE, or --replay alone with a file of dead letters")
     settings = load_settings(config)
     if source is not None and check:
         report = build.check_file(source, settings)
         build.print_report(report, as_json)
         sys.exit(1 if report.lost else 0)
     if source is not None:
-        summary = build.ingest_file(source, settings, triples, names)
+        summary = build.ingest_file(source, settings, triples, names, only)
     else:
         assert replay is not None  # one of both is given
         summary, source = build.replay(replay, settings), replay
     build.print_summary(summary, source, as_json)
-    if summary.read and not summary.written:
+    if summary.read and not (summary.written or summary.unchanged or summary.deleted):
         raise BadInput("no record could be indexed")
 
 
@@ -106,6 +108,8 @@ def ingest(
 @click.option(
     "--base", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Where pictures' paths start from."
 )
+@click.option("--propose", is_flag=True, help="Print settings for the index, from its mapping and a sample of it.")
+@click.option("--engine", metavar="URL", help="With --propose: the cluster; no settings file is read.")
 @click.option("--dry-run", is_flag=True, help="Say what would be added, and what it would take. Writes nothing.")
 @click.option("--follow", is_flag=True, help="Go on with documents that are added or changed, until stopped.")
 @click.option("--detach", is_flag=True, help="Take the vectors out of all documents again.")
@@ -115,6 +119,8 @@ def attach(
     index: str | None,
     only: tuple[str, ...],
     base: Path | None,
+    propose: bool,
+    engine: str | None,
     dry_run: bool,
     follow: bool,
     detach: bool,
@@ -126,23 +132,30 @@ def attach(
     INDEX.dead-letters.jsonl with its reason.
     """
     from es_mappings.settings import load_settings
-    from maxcos.attach import estimate, print_estimate, print_summary, run_attach, run_detach
+    from maxcos import attach as attaching
 
-    if dry_run + follow + detach > 1:
-        raise click.UsageError("--dry-run, --follow and --detach exclude each other")
-    settings = load_settings(config)
+    if propose + dry_run + follow + detach > 1:
+        raise click.UsageError("--propose, --dry-run, --follow and --detach exclude each other")
+    if engine and not propose:
+        raise click.UsageError("--engine goes with --propose; else the settings name the engine")
+    settings = load_settings(None if engine else config)
+    if engine is not None:
+        settings = settings.model_copy(update={"engine": settings.engine.model_copy(update={"url": engine})})
     if index is not None:
         settings = settings.model_copy(update={"engine": settings.engine.model_copy(update={"index": index})})
     start = base or config.parent
-    if detach:
-        done = run_detach(settings.engine)
+    if propose:
+        attaching.print_proposal(attaching.run_propose(settings.engine), settings.engine, as_json)
+    elif detach:
+        done = attaching.run_detach(settings.engine)
         text = f"{done['index']}: {done['documents']} documents have no vectors any more"
         click.echo(json.dumps(done) if as_json else f"{text}; the mapping keeps their fields until it is reindexed")
     elif dry_run:
-        print_estimate(estimate(settings, only, start), as_json)
+        attaching.print_estimate(attaching.estimate(settings, only, start), as_json)
     else:
         letters = Path(f"{settings.engine.index}.dead-letters.jsonl")
-        print_summary(run_attach(settings, only, start, letters, follow=follow), letters, as_json)
+        summary = attaching.run_attach(settings, only, start, letters, follow=follow)
+        attaching.print_summary(summary, letters, as_json)
 
 
 @main.command()

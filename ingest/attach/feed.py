@@ -34,12 +34,16 @@ class Document:
 
 @dataclass(slots=True)
 class Feed:
-    """Reads one index. seen: by shard, up to where."""
+    """Reads one index.
+
+    seen: by shard, up to where. own: how many changes since the last call were ours, as far as their maker knows.
+    """
 
     cluster: Cluster
     index: str
     fields: Sequence[str]
     seen: dict[int, int] = field(default_factory=dict)
+    own: int = 0
 
     def changes(self) -> Iterator[list[Document]]:
         """What has changed since the last call, at the first one everything, in pages.
@@ -47,6 +51,11 @@ class Feed:
         A page counts as seen when the next one is asked for.
         """
         until = self._checkpoints()
+        # Every operation takes one number. If our own are as many as there are, nobody else has changed anything.
+        if self.seen and sum(until.values()) - sum(self.seen.values()) == self.own:
+            self.seen, self.own = until, 0
+            return
+        self.own = 0
         self.cluster.request("POST", f"/{self.index}/_refresh")
         for shard, checkpoint in until.items():
             yield from self._pages(shard, checkpoint)

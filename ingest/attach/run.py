@@ -2,40 +2,38 @@
 
 Writes are guarded by the version that was read. A document that somebody changed meanwhile has a higher sequence number
 now, so the next round reads and encodes it again; the change itself is never written over. There are two rounds at
-least, so that what was added during the first is found, and more while there are such documents. A run can begin again
+least, so that what was added during the first is found (a round after which nothing but our own writes has happened
+reads nothing), and more while there are such documents. A run can begin again
 at any time: what is attached already is recognised by its hash.
 """
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import orjson
-
-from encoders.contract import Encoder
 from es_mappings.attached import layout_of
 from es_mappings.bulk import bulk_reason
 from es_mappings.cluster import Cluster
-from es_mappings.provenance import Manifest, Receipt, vectors_fingerprint
+from es_mappings.companions import now
+from es_mappings.provenance import Manifest, Receipt
 from es_mappings.schema import VECTOR_OBJECT, Schema
-from es_mappings.settings import ModalitySettings
 from es_mappings.types import Centre, EncodedItem, Item
 from ingest.attach.feed import Document, Feed
 from ingest.attach.target import Target, describe_target
-from ingest.centres import SAMPLE, sample_centres
+from ingest.centres import SAMPLE, renewed, sample_centres
+from ingest.encoding import Encoding, Hashes
 from ingest.letters import DeadLetters
-from ingest.pipeline import centre_items, lost_modality, source_values
 from ingest.records import Rejected
+from ingest.rewriting import rewrite, without
 
 JSON = dict[str, Any]
 
+RANDOM: JSON = {"function_score": {"random_score": {}, "boost_mode": "replace"}}
 MOST_CONFLICTS = 20
 """How often a document may change under our hands before it becomes a dead letter; the next run tries again."""
 
@@ -55,73 +53,54 @@ class Summary:
     gone: int = 0
     encoded: Counter[str] = field(default_factory=Counter)
     lost: Counter[str] = field(default_factory=Counter)
-    seconds: dict[str, float] = field(default_factory=lambda: {"encode": 0.0, "write": 0.0})
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("read", "encode", "write"), 0.0))
 
 
 @dataclass(frozen=True, slots=True)
 class Attaching:
-    """What a run needs. only: the modalities to encode; None: all of them. base: where relative paths start from."""
+    """What a run needs."""
 
     cluster: Cluster
     target: Target
-    schema: Schema
-    modalities: Mapping[str, ModalitySettings]
-    encoders: Mapping[str, Encoder]
-    base: Path
-    only: frozenset[str] | None = None
+    encoding: Encoding
+
+    @property
+    def schema(self) -> Schema:
+        return self.encoding.schema
 
     def fields(self) -> list[str]:
         """What of a document is read."""
-        sources = (name for modality in self.modalities.values() for name in modality.source)
+        sources = (name for modality in self.encoding.modalities.values() for name in modality.source)
         return list(dict.fromkeys([*sources, *self.schema.suggest]))
 
 
 def prepared(run: Attaching) -> Manifest:
-    """The manifest of the index, with centres from a sample of its documents if nothing is attached yet.
+    """The manifest of the index, with centres from a sample of its documents for what is not attached yet.
 
     Nothing is written. Raises SettingsError when the index has not what the settings name.
     """
     layout = layout_of(run.schema, run.target.properties)
-    manifest = run.target.manifest(run.schema)
-    if manifest is not None:
+    manifest = run.target.manifest(run.schema, run.encoding.only or ())
+    if manifest is not None and not manifest.stale:
         return replace(manifest, layout=layout)
     items = [document.item for document in sample(run, SAMPLE)]
-    encoded, _ = encode(run, items, {name: range(len(items)) for name in run.encoders})
-    return Manifest(centres=sample_centres(encoded, run.schema, run.encoders), layout=layout)
+    encoding = run.encoding if manifest is not None else replace(run.encoding, only=None)
+    encoded, _ = encoding.encode(items)
+    centres = sample_centres(encoded, run.schema, run.encoding.encoders)
+    if manifest is None:
+        return Manifest(centres=centres, layout=layout)
+    return replace(manifest, centres=renewed(manifest, centres), layout=layout)
 
 
 def sample(run: Attaching, size: int) -> list[Document]:
     """Random documents."""
     body = {
-        "query": {"function_score": {"random_score": {}, "boost_mode": "replace"}},
+        "query": RANDOM,
         "size": size,
         "_source": run.fields(),
     }
     hits = run.cluster.request("POST", f"/{run.target.name}/_search", body=body)["hits"]["hits"]
     return [Document(Item(hit["_id"], {"id": hit["_id"], **hit.get("_source", {})}), {}, {}) for hit in hits]
-
-
-def encode(
-    run: Attaching, items: Sequence[Item], asked: Mapping[str, Iterable[int]]
-) -> tuple[list[EncodedItem], list[Rejected]]:
-    """The items with vectors, not yet centred, and what could not be encoded.
-
-    asked: by modality which of the items to encode; the others have no vectors of it here.
-    """
-    vectors: list[dict[str, Any]] = [{} for _ in items]
-    lost: list[Rejected] = []
-    for modality, positions in asked.items():
-        chosen = list(positions)
-        if not chosen:
-            continue
-        values = [source_values(items[i], run.modalities[modality]) for i in chosen]
-        encoded = run.encoders[modality].encode_items(values, run.base)
-        for space, column in encoded.vectors.items():
-            for i, vector in zip(chosen, column, strict=True):
-                if vector is not None:
-                    vectors[i][space] = vector
-        lost += [lost_modality(items[chosen[at]], modality, error) for at, error in encoded.errors.items()]
-    return [EncodedItem(item, found) for item, found in zip(items, vectors, strict=True)], lost
 
 
 def attach(
@@ -138,17 +117,31 @@ def attach(
     summary: is added to. wait: called when nothing is left to do; False ends the run, True begins another round.
     Raises EngineError and EncoderError, which stop the run; a document that cannot be encoded or written never does.
     """
+    if manifest.stale:
+        # Vectors of two encoders must not meet: until the new ones are there, these documents have none.
+        rewrite(run.cluster, run.target.name, *without(manifest.stale))
     describe_target(run.cluster, run.target, run.schema, replace(manifest, receipt=None))
     feed = Feed(run.cluster, run.target.name, run.fields())
     conflicts: Counter[str] = Counter()
     with DeadLetters(dead_letters) as letters:
-        another = True
-        while _round(run, manifest.centres, feed, summary, conflicts, letters, on_progress) or another or wait():
-            another = False
+        another, received = True, None
+        while True:
+            if _round(run, manifest.centres, feed, summary, conflicts, letters, on_progress) or another:
+                another = False
+                continue
+            if received != summary.written:
+                _receive(run, manifest)
+                received = summary.written
+            if not wait():
+                return
+
+
+def _receive(run: Attaching, manifest: Manifest) -> None:
+    """Note that all documents are attached, and let searches find them."""
+    run.cluster.request("POST", f"/{run.target.name}/_refresh")
     items = run.cluster.request("GET", f"/{run.target.name}/_count")["count"]
     receipt = Receipt(int(items), f"attached to {run.target.name}")
     describe_target(run.cluster, run.target, run.schema, replace(manifest, receipt=receipt))
-    run.cluster.request("POST", f"/{run.target.name}/_refresh")
 
 
 def _round(
@@ -162,7 +155,13 @@ def _round(
 ) -> bool:
     """Read everything that changed since the round before; whether documents changed while they were encoded."""
     more = False
-    for page in feed.changes():
+    pages = feed.changes()
+    while True:
+        started = time.perf_counter()
+        page = next(pages, None)
+        summary.seconds["read"] += time.perf_counter() - started
+        if page is None:
+            return more
         started = time.perf_counter()
         actions, lost = _updates(run, page, centres, summary)
         summary.seconds["encode"] += time.perf_counter() - started
@@ -171,6 +170,7 @@ def _round(
         for identifier, status, answer in _written(run.cluster, actions):
             if status == 200:
                 summary.written += 1
+                feed.own += answer["result"] != "noop"
             elif status == 404:
                 summary.gone += 1
             elif status == 409:
@@ -189,7 +189,6 @@ def _round(
         summary.read += len(page)
         summary.unchanged += len(page) - len(actions)
         on_progress(len(page))
-    return more
 
 
 # --- one page
@@ -199,18 +198,17 @@ def _updates(
     run: Attaching, page: Sequence[Document], centres: Mapping[str, Centre], summary: Summary
 ) -> tuple[list[JSON], list[Rejected]]:
     """The guarded updates of those documents that have changed, and what could not be encoded."""
-    wanted = [_hashes(run, document.item, centres) for document in page]
+    items = [document.item for document in page]
+    wanted = run.encoding.hashes(items, centres)
     stored = [document.attached.get("hash") or {} for document in page]
     stale = {
         modality: [i for i in range(len(page)) if wanted[i][modality] != stored[i].get(modality)]
-        for modality in run.encoders
-        if run.only is None or modality in run.only
+        for modality in run.encoding.chosen
     }
-    items = [document.item for document in page]
-    encoded, lost = encode(run, items, {m: [i for i in found if wanted[i][m]] for m, found in stale.items()})
-    kept, off = centre_items(encoded, run.schema, centres)
+    encoded, lost = run.encoding.encode(items, {m: [i for i in found if wanted[i][m]] for m, found in stale.items()})
+    kept, off = run.encoding.centre(encoded, centres)
     failed = {(letter.place, letter.lost) for letter in (*lost, *off)}
-    now = datetime.now(UTC).isoformat(timespec="seconds")
+    moment = now()
     actions = []
     for i, document in enumerate(page):
         changed = [modality for modality, found in stale.items() if i in found]
@@ -218,13 +216,13 @@ def _updates(
         change = _change(run.schema, document, hashes, kept[i])
         if change:
             summary.encoded.update(m for m in changed if hashes[m] is not None)
-            doc = {VECTOR_OBJECT: {**change, "encoded": now}}
+            doc = {VECTOR_OBJECT: {**change, "encoded": moment}}
             where = {"_op_type": "update", "_index": run.target.name, "_id": document.item.id}
             actions.append({**where, **document.version, "doc": doc})
     return actions, [*lost, *off]
 
 
-def _change(schema: Schema, document: Document, hashes: Mapping[str, str | None], encoded: EncodedItem) -> JSON:
+def _change(schema: Schema, document: Document, hashes: Hashes, encoded: EncodedItem) -> JSON:
     """The members of the attached object that have to change: empty where nothing has.
 
     hashes: of the modalities that were looked at again. Null takes a vector out that is no more.
@@ -239,17 +237,6 @@ def _change(schema: Schema, document: Document, hashes: Mapping[str, str | None]
         return {}
     vectors = {s.name: encoded.vectors.get(s.name) for s in spaces if s.modality in present | had}
     return {"id": document.item.id, "modalities": modalities, "hash": dict(hashes), **vectors}
-
-
-def _hashes(run: Attaching, item: Item, centres: Mapping[str, Centre]) -> dict[str, str | None]:
-    """By modality a digest of the values that are encoded and of what decides their vectors; None without values."""
-    found: dict[str, str | None] = {}
-    for modality in run.encoders:
-        values = source_values(item, run.modalities[modality])
-        made = [vectors_fingerprint(run.schema, centres, s.name) for s in run.schema.spaces if s.modality == modality]
-        content = orjson.dumps([made, values], option=orjson.OPT_SORT_KEYS)
-        found[modality] = hashlib.sha256(content).hexdigest()[:16] if values else None
-    return found
 
 
 def _written(cluster: Cluster, actions: Iterable[JSON]) -> Iterator[tuple[str, int, JSON]]:

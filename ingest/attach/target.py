@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from es_mappings.attached import attach_body, detach_body
-from es_mappings.cluster import Cluster, probe, reasons
+from es_mappings.cluster import Cluster, probe
 from es_mappings.dialects import Dialect
-from es_mappings.errors import EngineError, IndexMissing, ProvenanceMismatch, SettingsError
+from es_mappings.errors import IndexMissing, ProvenanceMismatch, SettingsError
 from es_mappings.provenance import META_KEY, Manifest, read_manifest
 from es_mappings.schema import VECTOR_OBJECT, Schema
+from ingest.rewriting import rewrite
 
 JSON = dict[str, Any]
 
@@ -26,15 +26,16 @@ class Target:
     meta: Mapping[str, Any]
     properties: Mapping[str, Any]
 
-    def manifest(self, schema: Schema) -> Manifest | None:
+    def manifest(self, schema: Schema, renewing: Collection[str] = ()) -> Manifest | None:
         """What an earlier run left; None when nothing is attached yet.
 
-        Raises ProvenanceMismatch when other encoders made its vectors, and for an index that maxcos made itself.
+        Raises ProvenanceMismatch when other encoders made its vectors, but for those of the modalities `renewing`, and
+        for an index that maxcos made itself.
         """
         if META_KEY not in self.meta:
             return None
         _refuse_own(self)
-        return read_manifest(schema, self.meta, self.name)
+        return read_manifest(schema, self.meta, self.name, renewing)
 
 
 def _refuse_own(target: Target) -> None:
@@ -55,7 +56,19 @@ def look_at(cluster: Cluster, index: str) -> Target:
                 f'{{"settings": {{"index.{setting}": {str(value).lower()}, "index.blocks.write": null}}}} to '
                 f"/{name}/_clone/NAME, and attach to that one"
             )
-    return Target(name, dialect, found["mappings"].get("_meta", {}), found["mappings"].get("properties", {}))
+    mapping = found["mappings"]
+    if lossy := _lossy(mapping.get("_source", {})):
+        raise SettingsError(
+            f"index {name!r} does not keep its documents as they were written (_source: {lossy}): an update of one "
+            "would lose what is not kept"
+        )
+    return Target(name, dialect, mapping.get("_meta", {}), mapping.get("properties", {}))
+
+
+def _lossy(source: Mapping[str, Any]) -> JSON:
+    """Those settings of a mapping's _source that leave parts of a document out, or write it in other words."""
+    harmless = {"enabled": (True,), "includes": ([],), "excludes": ([],), "mode": ("stored",)}
+    return {name: value for name, value in source.items() if value not in harmless.get(name, (value,))}
 
 
 def _concrete(cluster: Cluster, index: str) -> str:
@@ -84,28 +97,12 @@ def detach(cluster: Cluster, target: Target) -> int:
     The mapping keeps its fields, as mappings do. Raises ProvenanceMismatch for an index of our own, and EngineError.
     """
     _refuse_own(target)
-    request = {
-        "query": {"exists": {"field": f"{VECTOR_OBJECT}.id"}},
-        "script": {"lang": "painless", "source": f"ctx._source.remove('{VECTOR_OBJECT}')"},
-    }
     cluster.request("PUT", f"/{target.name}/_mapping", body=detach_body(target.meta))
-    path = f"/{target.name}/_update_by_query"
-    params = {"conflicts": "proceed", "refresh": "true", "wait_for_completion": "false"}
-    updated = 0
-    while True:
-        cluster.request("POST", f"/{target.name}/_refresh")
-        done = _finished(cluster, cluster.request("POST", path, params=params, body=request)["task"])
-        updated += int(done["updated"])
-        # What somebody changed meanwhile is left over.
-        if not done["version_conflicts"]:
-            return updated
-
-
-def _finished(cluster: Cluster, task: str) -> JSON:
-    """The response of a task, once it has ended. Raises EngineError for one that failed."""
-    while not (found := cluster.request("GET", f"/_tasks/{task}"))["completed"]:
-        time.sleep(0.2)
-    response: JSON = found.get("response", {})
-    if "error" in found or response.get("failures"):
-        raise EngineError(f"detaching failed: {reasons(found.get('error'), *response.get('failures', []))}")
-    return response
+    found = rewrite(
+        cluster,
+        target.name,
+        {"exists": {"field": f"{VECTOR_OBJECT}.id"}},
+        {"source": f"ctx._source.remove('{VECTOR_OBJECT}')"},
+    )
+    cluster.request("POST", f"/{target.name}/_refresh")
+    return found

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from es_mappings.cluster import is_embedded
 from es_mappings.provenance import Manifest, Receipt
 from es_mappings.schema import Schema
 from es_mappings.settings import EngineSettings
-from es_mappings.types import Calibration, Centre, EncodedItem
+from es_mappings.types import Calibration, Centre, EncodedItem, Stored, Tombstone
 from ingest.records import Rejected
 
 
 class Sink(Protocol):
     """Writes one index. Writing an id again replaces the item."""
 
-    def manifest(self) -> Manifest | None:
+    def manifest(self, renewing: Collection[str] = ()) -> Manifest | None:
         """What the index tells about itself; None without an index.
 
-        Raises ProvenanceMismatch when the index was built for another schema.
+        Raises ProvenanceMismatch when the index was built for another schema; of the modalities `renewing` other
+        encoders are no fault, and what they have to fill anew is `stale`.
+        """
+
+    def renew(self, manifest: Manifest) -> None:
+        """Take the vectors of the manifest's stale spaces out of all items, and let the index be the schema's, with
+        the manifest's centres.
         """
 
     def prepare(self, centres: Mapping[str, Centre]) -> None:
@@ -27,10 +33,14 @@ class Sink(Protocol):
         receipt, and keep its own centres: the vectors it holds were centred by them.
         """
 
-    def write(self, batch: Sequence[EncodedItem]) -> list[Rejected]:
+    def stored(self, ids: Sequence[str]) -> Mapping[str, Stored]:
+        """What the index tells of those of the items that it holds, as the last write left them."""
+
+    def write(self, batch: Sequence[EncodedItem | Tombstone]) -> list[Rejected]:
         """Write a batch; returns what the engine refused. Raises EngineUnavailable when it does not answer.
 
-        Two items of one batch may have the same id: the later one stays.
+        Two of one batch may have the same id: the later one stays. Of an item that keeps modalities the index must hold
+        an earlier version. To delete what is not there is no fault.
         """
 
     def finish(self, receipt: Receipt) -> None:

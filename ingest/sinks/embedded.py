@@ -6,7 +6,7 @@ import math
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -15,11 +15,12 @@ import numpy as np
 import orjson
 
 from es_mappings import embedded
+from es_mappings.companions import companions, stored
 from es_mappings.errors import EngineUnavailable
 from es_mappings.provenance import Manifest, Receipt, describe, read_manifest
 from es_mappings.schema import Schema, as_values, lookup, objects
 from es_mappings.settings import EngineSettings
-from es_mappings.types import Calibration, Centre, EncodedItem, Item
+from es_mappings.types import Calibration, Centre, EncodedItem, Stored, Tombstone
 from ingest.records import Rejected
 
 
@@ -32,11 +33,18 @@ class EmbeddedSink:
         self._file = embedded.store_file(engine.url, engine.index)
         self._connection: sqlite3.Connection | None = None
 
-    def manifest(self) -> Manifest | None:
+    def manifest(self, renewing: Collection[str] = ()) -> Manifest | None:
         if not self._file.is_file():
             return None
         with self._failures():
-            return self._read(self._store())
+            return self._read(self._store(), renewing)
+
+    def renew(self, manifest: Manifest) -> None:
+        with self._transaction() as store:
+            store.executemany("DELETE FROM vectors WHERE space = ?", [(space,) for space in manifest.stale])
+            touched = store.execute("SELECT chunk FROM chunks").fetchall()
+            _raise_generation(store, {chunk: 0 for (chunk,) in touched})
+            self._describe(store, manifest)
 
     def prepare(self, centres: Mapping[str, Centre]) -> None:
         with self._transaction() as store:
@@ -47,22 +55,29 @@ class EmbeddedSink:
                 # Generations begin at the time of creation, so that no reader takes a new store for an old one.
                 store.execute("INSERT INTO meta VALUES ('generation', ?)", (time.time_ns(),))
                 manifest = Manifest(centres=centres)
+            store.execute(embedded.COMPANIONS)
             self._describe(store, replace(manifest, receipt=None))
 
-    def write(self, batch: Sequence[EncodedItem]) -> list[Rejected]:
+    def stored(self, ids: Sequence[str]) -> dict[str, Stored]:
+        marks = ", ".join("?" * len(ids))
+        query = f"SELECT id, body FROM items LEFT JOIN companions USING (row) WHERE id IN ({marks})"
+        with self._failures():
+            found = self._store().execute(query, list(ids)).fetchall()
+        return {identifier: stored(orjson.loads(body or "{}")) for identifier, body in found}
+
+    def write(self, batch: Sequence[EncodedItem | Tombstone]) -> list[Rejected]:
         rejected = []
-        # By chunk, how many of the written items are new.
+        # By chunk, how many items more it holds.
         touched: Counter[int] = Counter()
         with self._transaction() as store:
-            for encoded in batch:
-                try:
-                    vectors, filters = self._vectors(encoded), self._filters(encoded.item.source)
-                except ValueError as error:
-                    rejected.append(Rejected(encoded.item.place, str(error), dict(encoded.item.source)))
+            for one in batch:
+                if isinstance(one, Tombstone):
+                    touched.update(self._delete(store, one.id))
                     continue
-                row, new = self._cleared_row(store, encoded.item)
-                self._put(store, row, encoded.item.source, vectors, filters)
-                touched[row // embedded.CHUNK] += int(new)
+                try:
+                    touched.update(self._replace(store, one))
+                except ValueError as error:
+                    rejected.append(Rejected(one.item.place, str(error), dict(one.item.source)))
             _raise_generation(store, touched)
         return rejected
 
@@ -104,9 +119,9 @@ class EmbeddedSink:
 
     # --- what the index tells about itself
 
-    def _read(self, store: sqlite3.Connection) -> Manifest | None:
+    def _read(self, store: sqlite3.Connection, renewing: Collection[str] = ()) -> Manifest | None:
         meta = embedded.read_meta(store)
-        return None if meta is None else read_manifest(self._schema, orjson.loads(meta), self._index)
+        return None if meta is None else read_manifest(self._schema, orjson.loads(meta), self._index, renewing)
 
     def _kept(self, store: sqlite3.Connection) -> Manifest:
         manifest = self._read(store)
@@ -144,6 +159,33 @@ class EmbeddedSink:
             for number, value in self._schema.filter_values(source, field)
         ]
 
+    def _replace(self, store: sqlite3.Connection, encoded: EncodedItem) -> dict[int, int]:
+        """By the chunk that was touched how many items more it holds. Raises ValueError for what cannot be written."""
+        vectors, filters = self._vectors(encoded), self._filters(encoded.item.source)
+        row, old = _row(store, encoded.item.id), {}
+        if row is None and encoded.kept:
+            raise ValueError("deleted while other modalities of it were encoded")
+        if row is not None:
+            old = _companions(store, row) if encoded.kept else {}
+            self._clear(store, row, encoded.kept)
+        source = orjson.dumps(dict(encoded.item.source)).decode()
+        # Without a row SQLite gives one.
+        put = store.execute("INSERT OR REPLACE INTO items VALUES (?, ?, ?)", (row, encoded.item.id, source))
+        assert put.lastrowid is not None  # an INSERT always has one
+        body = orjson.dumps({**old, **companions(self._schema, encoded)}).decode()
+        store.execute("INSERT OR REPLACE INTO companions VALUES (?, ?)", (put.lastrowid, body))
+        self._put(store, put.lastrowid, encoded.item.source, vectors, filters)
+        return {put.lastrowid // embedded.CHUNK: int(row is None)}
+
+    def _delete(self, store: sqlite3.Connection, identifier: str) -> dict[int, int]:
+        row = _row(store, identifier)
+        if row is None:
+            return {}
+        self._clear(store, row, frozenset())
+        for table in ("companions", "items"):
+            store.execute(f"DELETE FROM {table} WHERE row = ?", (row,))
+        return {row // embedded.CHUNK: -1}
+
     def _put(
         self,
         store: sqlite3.Connection,
@@ -170,24 +212,26 @@ class EmbeddedSink:
         found = (str(value) for name in self._schema.suggest for value in as_values(lookup(source, name)))
         return [title for title in dict.fromkeys(found) if title][: embedded.TITLES]
 
-    def _cleared_row(self, store: sqlite3.Connection, item: Item) -> tuple[int, bool]:
-        """The item's row, without anything that an earlier version of it left, and whether the item is new."""
-        found = store.execute("SELECT row FROM items WHERE id = ?", (item.id,)).fetchone()
-        source = orjson.dumps(dict(item.source)).decode()
-        if found is None:
-            inserted = store.execute("INSERT INTO items (id, source) VALUES (?, ?)", (item.id, source))
-            assert inserted.lastrowid is not None  # an INSERT always has one
-            return inserted.lastrowid, True
-        row: int = found[0]
-        store.execute("UPDATE items SET source = ? WHERE row = ?", (source, row))
+    def _clear(self, store: sqlite3.Connection, row: int, kept: frozenset[str]) -> None:
+        """Take out all that the item's fields left behind, and its vectors but those of the modalities `kept`."""
         store.execute("DELETE FROM lexical WHERE rowid = ?", (row,))
         titles = (row * embedded.TITLES, (row + 1) * embedded.TITLES - 1)
         store.execute("DELETE FROM titles WHERE rowid BETWEEN ? AND ?", titles)
-        store.execute("DELETE FROM vectors WHERE row = ?", (row,))
+        gone = [(row, space.name) for space in self._schema.spaces if space.modality not in kept]
+        store.executemany("DELETE FROM vectors WHERE row = ? AND space = ?", gone)
         fields = [(field.name, row) for field in self._schema.filters]
         store.executemany("DELETE FROM filters WHERE field = ? AND row = ?", fields)
         store.executemany("DELETE FROM objects WHERE path = ? AND row = ?", [(p, row) for p in self._schema.nested])
-        return row, False
+
+
+def _row(store: sqlite3.Connection, identifier: str) -> int | None:
+    found = store.execute("SELECT row FROM items WHERE id = ?", (identifier,)).fetchone()
+    return found[0] if found else None
+
+
+def _companions(store: sqlite3.Connection, row: int) -> dict[str, Any]:
+    found = store.execute("SELECT body FROM companions WHERE row = ?", (row,)).fetchone()
+    return orjson.loads(found[0]) if found else {}
 
 
 def _columns(count: int) -> str:

@@ -8,13 +8,12 @@ from pathlib import Path
 
 from es_mappings.errors import BadInput
 from es_mappings.schema import Schema
-from es_mappings.types import Item
-from ingest.records import Record, Rejected, item_of
+from ingest.records import Entry, Record, Rejected, item_of
 
 SUFFIXES = (".jsonl", ".ndjson", ".csv", ".tsv", ".parquet", ".jsonl.gz", ".ndjson.gz", ".csv.gz", ".tsv.gz")
 
 
-def read(path: Path, schema: Schema) -> Iterator[Item | Rejected]:
+def read(path: Path, schema: Schema) -> Iterator[Entry]:
     """The items of a file or a folder of pictures, one after the other; each knows its place.
 
     Values of files without types of their own (CSV) become what the schema's filters want. Memory holds one record,

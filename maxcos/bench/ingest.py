@@ -28,6 +28,7 @@ from es_mappings.errors import EngineError, SettingsError
 from es_mappings.schema import VECTOR_OBJECT, build_schema
 from es_mappings.settings import EngineSettings, LexicalSettings, ModalitySettings
 from es_mappings.types import Item, Matrix, Provenance, Space, Term, Vector
+from ingest.encoding import Encoding
 from ingest.pipeline import BATCH, ingest
 from ingest.sinks import open_sink
 from maxcos.bench.data import Catalogue
@@ -150,16 +151,14 @@ def _post(bare: http.client.HTTPConnection, path: str, body: bytes) -> float:
 
 def _pipeline(engine: EngineSettings, documents: int, encoder: Products) -> dict[str, float]:
     schema = build_schema(_lexical(), [encoder])
+    modalities = {MODALITY: ModalitySettings(encoder="bench", source=SOURCE)}
     try:
         with closing(open_sink(engine, schema)) as sink, TemporaryDirectory() as folder:
             summary = ingest(
                 _items(documents),
-                base=Path(folder),
+                Encoding(schema, modalities, {MODALITY: encoder}, Path(folder)),
+                sink,
                 source="bench",
-                schema=schema,
-                modalities={MODALITY: ModalitySettings(encoder="bench", source=SOURCE)},
-                encoders={MODALITY: encoder},
-                sink=sink,
                 dead_letters=Path(folder) / "dead-letters.jsonl",
             )
     finally:

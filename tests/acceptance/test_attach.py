@@ -14,16 +14,19 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from engines import ENGINES, start_engine
 from es_mappings.cluster import Cluster, connect, probe
 from es_mappings.errors import IndexMissing, ProvenanceMismatch, SettingsError
 from es_mappings.schema import build_schema
-from es_mappings.settings import EngineSettings, LexicalSettings
+from es_mappings.settings import EngineSettings, LexicalSettings, load_settings
 from foreign import MODALITIES, NUMBER, WORDS, Letters, Shop
-from ingest.attach.run import Attaching, prepared
+from ingest.attach.run import Attaching, Summary, attach, prepared
 from ingest.attach.target import detach, look_at
+from ingest.encoding import Encoding
 from ingest.sinks import open_sink
+from maxcos.cli import main
 from query_api.searchers import open_searcher
 from query_api.service import SearchService
 
@@ -50,6 +53,7 @@ def test_every_document_gets_its_vectors_and_a_second_run_writes_nothing(shop: S
     first = shop.attach()
     assert (first.written, first.conflicts, first.lost) == (NUMBER, 0, {})
     assert first.encoded == {"text": NUMBER, "image": NUMBER - NUMBER // 3}
+    assert first.read == NUMBER  # what it wrote itself is no news
     shop.check()
     before = {name: encoder.encoded for name, encoder in shop.encoders.items()}
     second = shop.attach()
@@ -57,6 +61,87 @@ def test_every_document_gets_its_vectors_and_a_second_run_writes_nothing(shop: S
     assert {name: encoder.encoded for name, encoder in shop.encoders.items()} == before
     assert look_at(shop.cluster, shop.name).meta["owner"] == "the shop"
     assert not shop.letters.exists()
+
+
+def test_own_writes_are_not_read_again_but_those_of_others_are(shop: Shop) -> None:
+    assert shop.attach().read == NUMBER
+    shop.update(1, title="red bed")
+    target = look_at(shop.cluster, shop.name)
+    run = Attaching(shop.cluster, target, Encoding(shop.schema, MODALITIES, shop.encoders, Path()))
+    summary = Summary()
+
+    def meanwhile(documents: int) -> None:
+        if summary.read == documents:
+            shop.update(2, title="old bed")
+
+    attach(run, prepared(run), summary, shop.letters, on_progress=meanwhile)
+    assert summary.read > NUMBER
+    shop.check()
+
+
+def test_a_run_that_follows_attaches_what_comes_and_keeps_the_receipt(shop: Shop) -> None:
+    run = Attaching(
+        shop.cluster, look_at(shop.cluster, shop.name), Encoding(shop.schema, MODALITIES, shop.encoders, Path())
+    )
+    summary, waits = Summary(), 0
+
+    def wait() -> bool:
+        nonlocal waits
+        waits += 1
+        manifest = look_at(shop.cluster, shop.name).manifest(shop.schema)
+        assert manifest is not None
+        assert manifest.receipt is not None
+        shop.check()
+        if waits == 1:
+            shop.put(1000)
+            shop.update(5, title="old desk")
+        elif waits == 2:
+            shop.delete(6)
+            shop.update(8, stock=3)
+        return waits < 4
+
+    attach(run, prepared(run), summary, shop.letters, wait=wait)
+    assert waits == 4
+    assert (summary.written, summary.lost) == (NUMBER + 2, {})
+    shop.check()
+
+
+def test_one_modality_gets_another_encoder_and_the_others_stay(shop: Shop) -> None:
+    shop.attach()
+    before = shop.encoders["text"].encoded
+    shop.encoders["image"] = Letters("image", version="2")
+    with pytest.raises(ProvenanceMismatch, match="--only"):
+        shop.attach()
+    summary = shop.attach(only=frozenset({"image"}))
+    assert summary.encoded == {"image": NUMBER - NUMBER // 3}
+    assert shop.encoders["text"].encoded == before
+    shop.check()
+    assert shop.attach().written == 0
+
+
+def test_a_source_that_is_not_kept_whole_is_refused(cluster: Cluster) -> None:
+    for source in ({"enabled": False}, {"excludes": ["secret"]}):
+        name = f"maxcos-test-{uuid.uuid4().hex}"
+        settings = {"index": probe(cluster)[0].index_settings}
+        cluster.request("PUT", f"/{name}", body={"settings": settings, "mappings": {"_source": source}})
+        with pytest.raises(SettingsError, match="does not keep its documents"):
+            look_at(cluster, name)
+        cluster.request("DELETE", f"/{name}")
+
+
+def test_what_is_proposed_can_be_attached(shop: Shop, url: str, tmp_path: Path) -> None:
+    command = ["attach", "--propose", "--engine", url, "--index", shop.name]
+    printed = CliRunner().invoke(main, command)
+    assert printed.exit_code == 0, printed.stderr
+    config = tmp_path / "maxcos.toml"
+    config.write_text(printed.stdout, "utf-8")
+    settings = load_settings(config)
+    assert (settings.engine.url, settings.engine.index) == (url, shop.name)
+    assert {"colour", "price:number", "made:date", "fresh:boolean"} <= {*settings.lexical.filters}
+    found = json.loads(CliRunner().invoke(main, [*command, "--json"]).stdout)
+    assert {"colour", "fresh"} <= {*found["facets"]}
+    shop.lexical = settings.lexical
+    assert shop.attach().written == NUMBER
 
 
 def test_what_changes_is_encoded_again_and_nothing_else(shop: Shop) -> None:
@@ -281,7 +366,8 @@ def test_fields_that_the_index_does_not_have_are_named_all_at_once(shop: Shop) -
         fields=("title", "price", "nothing"), filters=("text", "colour:number", "nobody"), suggest=("title",)
     )
     schema = build_schema(wrong, shop.encoders.values())
-    run = Attaching(shop.cluster, look_at(shop.cluster, shop.name), schema, MODALITIES, shop.encoders, Path())
+    encoding = Encoding(schema, MODALITIES, shop.encoders, Path())
+    run = Attaching(shop.cluster, look_at(shop.cluster, shop.name), encoding)
     with pytest.raises(SettingsError) as refused:
         prepared(run)
     for name in ("price", "nothing", "text", "colour", "nobody"):

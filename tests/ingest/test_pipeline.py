@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,11 @@ from es_mappings.errors import EngineUnavailable
 from es_mappings.provenance import Manifest, Receipt
 from es_mappings.schema import build_schema
 from es_mappings.settings import EngineSettings, LexicalSettings, ModalitySettings
-from es_mappings.types import EncodedItem, Item, Provenance, Space, Term, TextTerm, Vector
+from es_mappings.types import EncodedItem, Item, Provenance, Space, Stored, Term, TextTerm, Tombstone, Vector
 from ingest.centres import MOST_TEXTS, SAMPLE
+from ingest.encoding import Encoding
 from ingest.pipeline import BATCH, Summary, ingest
-from ingest.records import Rejected
+from ingest.records import Entry, Rejected
 from ingest.sinks import open_sink
 
 DIMS = 8
@@ -52,7 +53,8 @@ def direction(text: str) -> Vector:
 
 
 SCHEMA = build_schema(LexicalSettings(), [Letters()])
-Run = Callable[[Sequence[Item | Rejected]], Summary]
+MODALITIES = {"text": ModalitySettings(encoder="letters", source=("title",))}
+Run = Callable[[Sequence[Entry]], Summary]
 
 
 @pytest.fixture
@@ -70,12 +72,9 @@ def run(engine: EngineSettings, encoder: Letters, tmp_path: Path) -> Iterator[Ru
     with closing(open_sink(engine, SCHEMA)) as sink:
         yield lambda records: ingest(
             records,
-            base=tmp_path,
+            Encoding(SCHEMA, MODALITIES, {"text": encoder}, tmp_path),
+            sink,
             source="test",
-            schema=SCHEMA,
-            modalities={"text": ModalitySettings(encoder="letters", source=("title",))},
-            encoders={"text": encoder},
-            sink=sink,
             dead_letters=tmp_path / "dead.jsonl",
         )
 
@@ -177,12 +176,18 @@ class Slow:
         self.stopped = threading.Event()
         self.fails_at = fails_at
 
-    def manifest(self) -> Manifest | None:
+    def manifest(self, renewing: Collection[str] = ()) -> Manifest | None:
         return Manifest()
+
+    def renew(self, manifest: Manifest) -> None: ...
 
     def prepare(self, centres: Mapping[str, Any]) -> None: ...
 
-    def write(self, batch: Sequence[EncodedItem]) -> list[Rejected]:
+    def stored(self, ids: Sequence[str]) -> Mapping[str, Stored]:
+        return {}
+
+    def write(self, batch: Sequence[EncodedItem | Tombstone]) -> list[Rejected]:
+        assert isinstance(batch[0], EncodedItem)
         self.begun.append(batch[0].item.id)
         if len(self.begun) - 1 == self.fails_at:
             raise EngineUnavailable("gone")
@@ -208,12 +213,9 @@ class Sleepy(Letters):
 def write_to(sink: Slow, records: Iterable[Item | Rejected], folder: Path) -> Summary:
     return ingest(
         records,
-        base=folder,
+        Encoding(SCHEMA, MODALITIES, {"text": Sleepy()}, folder),
+        sink,
         source="test",
-        schema=SCHEMA,
-        modalities={"text": ModalitySettings(encoder="letters", source=("title",))},
-        encoders={"text": Sleepy()},
-        sink=sink,
         dead_letters=folder / "dead.jsonl",
     )
 
@@ -224,7 +226,7 @@ def test_encoding_and_writing_overlap_in_order(tmp_path: Path) -> None:
     assert sink.begun == [f"i{n * BATCH}" for n in range(10)]
     assert summary.written == summary.encoded == 10 * BATCH
     assert summary.seconds["total"] < 0.9 * (summary.seconds["encode"] + summary.seconds["write"])
-    assert set(summary.per_second()) == {"read", "encode", "write", "total"}
+    assert set(summary.per_second()) == {"read", "compare", "encode", "write", "total"}
 
 
 def test_what_the_writer_raises_ends_the_run(tmp_path: Path) -> None:

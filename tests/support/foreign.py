@@ -19,6 +19,7 @@ from es_mappings.settings import LexicalSettings, ModalitySettings
 from es_mappings.types import Provenance, Space, Term, TextTerm, Vector
 from ingest.attach.run import Attaching, Summary, attach, prepared
 from ingest.attach.target import detach, look_at
+from ingest.encoding import Encoding
 
 DIMS = 8
 NUMBER = 300
@@ -99,6 +100,7 @@ class Shop:
         self.letters = letters
         self.name = f"maxcos-test-{uuid.uuid4().hex}"
         self.path = f"/{self.name}"
+        self.lexical = LEXICAL
         self.encoders = {name: Letters(name) for name in MODALITIES}
         self.drawn = random.Random(0)
         self.expected: dict[str, dict[str, Any]] = {}
@@ -126,11 +128,11 @@ class Shop:
 
     @property
     def schema(self) -> Schema:
-        return build_schema(LEXICAL, self.encoders.values())
+        return build_schema(self.lexical, self.encoders.values())
 
     def attach(self, *, only: frozenset[str] | None = None, index: str | None = None) -> Summary:
         target = look_at(self.cluster, index or self.name)
-        run = Attaching(self.cluster, target, self.schema, MODALITIES, self.encoders, Path(), only)
+        run = Attaching(self.cluster, target, Encoding(self.schema, MODALITIES, self.encoders, Path(), only))
         summary = Summary()
         attach(run, prepared(run), summary, self.letters)
         return summary

@@ -18,6 +18,7 @@ from encoders.contract import Encoded
 from es_mappings.schema import build_schema
 from es_mappings.settings import EngineSettings, LexicalSettings, ModalitySettings
 from es_mappings.types import Provenance, Space, Term, TextTerm, Vector
+from ingest.encoding import Encoding
 from ingest.pipeline import Summary, ingest
 from ingest.sinks import open_sink
 from ingest.sources import digest, read
@@ -44,18 +45,16 @@ def direction(text: str) -> Vector:
 
 
 SCHEMA = build_schema(LexicalSettings(filters=("price:number",)), [Letters()])
+MODALITIES = {"text": ModalitySettings(encoder="letters", source=("title",))}
 
 
 def ingest_letters(file: Path, engine: EngineSettings) -> Summary:
     with closing(open_sink(engine, SCHEMA)) as sink:
         return ingest(
             read(file, SCHEMA),
-            base=file.parent,
+            Encoding(SCHEMA, MODALITIES, {"text": Letters()}, file.parent),
+            sink,
             source=digest(file),
-            schema=SCHEMA,
-            modalities={"text": ModalitySettings(encoder="letters", source=("title",))},
-            encoders={"text": Letters()},
-            sink=sink,
             dead_letters=file.with_suffix(".dead-letters.jsonl"),
         )
 

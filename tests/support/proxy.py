@@ -8,7 +8,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
@@ -59,7 +59,11 @@ def proxied(engine: str, decide: Callable[[int, bytes], Fault | None]) -> Iterat
                 self.cut()
             else:
                 kept = without_thirds(body) if fault == "items" else body
-                code, answer = self.forward(kept)
+                try:
+                    code, answer = self.forward(kept)
+                except (OSError, http.client.HTTPException):  # the engine itself is gone
+                    self.cut()
+                    return
                 if fault == "cut after":
                     self.cut()
                 else:
@@ -85,7 +89,8 @@ def proxied(engine: str, decide: Callable[[int, bytes], Fault | None]) -> Iterat
             self.send_header("content-length", str(len(data)))
             self.end_headers()
             if self.command != "HEAD":
-                self.wfile.write(data)
+                with suppress(ConnectionError):  # whoever asked has been killed
+                    self.wfile.write(data)
 
         def cut(self) -> None:
             """Reset the connection, as a machine that goes away does."""
@@ -123,7 +128,8 @@ def with_thirds(answer: bytes, body: bytes) -> bytes:
     headers = body.splitlines()[::2]
     busy = {"status": 429, "error": {"type": "rejected_execution_exception", "reason": "played"}}
     items = [
-        next(done) if number % 3 != 2 else {"index": {"_id": json.loads(header)["index"]["_id"], **busy}}
+        {kind: {"_id": operation["_id"], **busy}} if number % 3 == 2 else next(done)
         for number, header in enumerate(headers)
+        for kind, operation in json.loads(header).items()
     ]
     return json.dumps({"took": 1, "errors": True, "items": items}).encode()
