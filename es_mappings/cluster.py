@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.client import responses
 from typing import Any, Protocol
@@ -22,7 +22,9 @@ JSON = dict[str, Any]
 OVERLOADED = frozenset({408, 429, 502, 503, 504})
 RETRIED = (429, 502, 503, 504)
 RETRIES = 2
-"""How often a request is sent again when nothing answers, or with one of RETRIED. After a timeout it is not."""
+"""How often a request is sent again when nothing answers, or with one of RETRIED. After a timeout it is not. Of several
+addresses it goes to another each time, and at least once to every one of them.
+"""
 
 MOST_BYTES = 100 * 1024 * 1024
 """Of a request's body, where an engine does not tell: the default of either family."""
@@ -48,13 +50,23 @@ def connect(engine: EngineSettings) -> Cluster:
     """
     if "@" in engine.url:
         raise SettingsError("engine.url: credentials go into engine.username and MAXCOS_ENGINE__PASSWORD")
-    family, plus, address = engine.url.rpartition("+")
-    if not _is_address(address) or (plus and family not in FAMILIES):
+    family, plus, _ = engine.url.rpartition("+")
+    addresses = addresses_of(engine)
+    wrong = [address for address in addresses if not _is_address(address)]
+    if wrong or not addresses or (plus and family not in FAMILIES):
         raise SettingsError(
-            f"engine.url: {engine.url!r} is none of embedded:PATH, http(s)://HOST:PORT, "
-            "elasticsearch+http(s)://HOST:PORT and opensearch+http(s)://HOST:PORT"
+            f"engine.url: {wrong[0] if wrong else engine.url!r} is none of embedded:PATH, http(s)://HOST:PORT, "
+            "elasticsearch+http(s)://HOST:PORT and opensearch+http(s)://HOST:PORT; "
+            "commas stand between several addresses of one cluster, after one elasticsearch+ or opensearch+"
         )
-    return Cluster(engine, address, family)
+    return Cluster(engine, addresses, family)
+
+
+def addresses_of(engine: EngineSettings) -> list[str]:
+    """The addresses in the cluster's URL, each once."""
+    listed = engine.url.rpartition("+")[2].replace(",", " ").split()
+    # A client refuses an address that it is given twice, also in other letters or with a slash at its end.
+    return list({address.rstrip("/").lower(): address for address in listed}.values())
 
 
 def probe(cluster: Cluster) -> tuple[Dialect, str]:
@@ -75,9 +87,9 @@ class Cluster:
     EngineError for what no search engine says.
     """
 
-    def __init__(self, engine: EngineSettings, address: str, family: str) -> None:
+    def __init__(self, engine: EngineSettings, addresses: Sequence[str], family: str) -> None:
         self._engine = engine
-        self._address = address
+        self._addresses = addresses
         self._headers = _credentials(engine)
         self._lock = threading.Lock()
         self._stopped = threading.Event()
@@ -153,33 +165,45 @@ class Cluster:
     def _writer(self) -> tuple[_Client, int]:
         """A client for bulk requests, and how many bytes the engine takes in one.
 
-        It does not ask again by itself: it would do so at once, three times as often as a busy engine can bear.
+        It does not ask a busy engine again by itself: it would do so at once, three times as often as that can bear.
+        Where nothing answers it only goes on to the next address.
         """
         self._client()
         if self._writing is None:
-            self._writing = self._open(self._family, retries=0), self._most_bytes()
+            self._writing = self._open(self._family, writing=True), self._most_bytes()
         return self._writing
 
     def _asked(self) -> str:
         """The family that the cluster says it is of, by OpenSearch's client: it talks to either."""
-        anyone = _OpenSearch(self._address, self._headers, self._engine.timeout, RETRIES)
+        anyone = self._made(_OpenSearch)
         try:
             return _family_of(_version(anyone.send("GET", "/", None, ONE)))
         finally:
             anyone.close()
 
-    def _open(self, family: str, retries: int = RETRIES) -> _Client:
+    def _open(self, family: str, *, writing: bool = False) -> _Client:
         if family not in FAMILIES:
             raise EngineError(f"{family} is not supported; supported are {', '.join(FAMILIES)}")
         if family == "opensearch" and self._engine.api_key is not None:
             raise SettingsError("engine.api_key: OpenSearch has no API keys; give engine.username and engine.password")
-        return FAMILIES[family](self._address, self._headers, self._engine.timeout, retries)
+        return self._made(FAMILIES[family], writing=writing)
+
+    def _made(self, kind: type[_Client], *, writing: bool = False) -> _Client:
+        others = len(self._addresses) - 1
+        retrying = {
+            "retry_on_timeout": False,
+            "retry_on_status": () if writing else RETRIED,
+            "max_retries": others if writing else max(RETRIES, others),
+        }
+        return kind(self._addresses, self._headers, self._engine.timeout, retrying)
 
 
 class _Client(Protocol):
     """The official client of a family, made to raise our errors."""
 
-    def __init__(self, address: str, headers: Mapping[str, str], timeout: float, retries: int) -> None: ...
+    def __init__(
+        self, addresses: Sequence[str], headers: Mapping[str, str], timeout: float, retrying: JSON
+    ) -> None: ...
 
     def send(self, method: str, target: str, data: bytes | None, mimetype: str) -> Any: ...
 
@@ -187,19 +211,17 @@ class _Client(Protocol):
 
 
 class _Elasticsearch:
-    def __init__(self, address: str, headers: Mapping[str, str], timeout: float, retries: int) -> None:
+    def __init__(self, addresses: Sequence[str], headers: Mapping[str, str], timeout: float, retrying: JSON) -> None:
         from elastic_transport import TextSerializer
         from elasticsearch import Elasticsearch, OrjsonSerializer
 
         self._client = Elasticsearch(
-            address,
+            list(addresses),
             headers=headers,
             request_timeout=timeout,
             # A proxy's error page is text: its status says enough.
             serializers={ONE: OrjsonSerializer(), "text/*": TextSerializer()},
-            retry_on_timeout=False,
-            retry_on_status=RETRIED,
-            max_retries=retries,
+            **retrying,
         )
 
     def send(self, method: str, target: str, data: bytes | None, mimetype: str) -> Any:
@@ -236,7 +258,7 @@ class _Elasticsearch:
 
 
 class _OpenSearch:
-    def __init__(self, address: str, headers: Mapping[str, str], timeout: float, retries: int) -> None:
+    def __init__(self, addresses: Sequence[str], headers: Mapping[str, str], timeout: float, retrying: JSON) -> None:
         from opensearchpy import JSONSerializer, OpenSearch
 
         class Orjson(JSONSerializer):
@@ -247,13 +269,13 @@ class _OpenSearch:
                 return orjson.loads(s)
 
         self._client = OpenSearch(
-            address,
+            list(addresses),
             headers=dict(headers),
             timeout=timeout,
             serializer=Orjson(),
-            retry_on_timeout=False,
-            retry_on_status=RETRIED,
-            max_retries=retries,
+            **retrying,
+            # As Elasticsearch's client has it: a node that is back is asked again soon, not after minutes.
+            dead_timeout=1.0,
         )
 
     def send(self, method: str, target: str, data: bytes | None, mimetype: str) -> Any:

@@ -66,11 +66,6 @@ class Engine:
         """The unpacked engine. The folder exists only when it is whole."""
         return cache_root() / "engines" / f"{self.name}-{self.version}"
 
-    @property
-    def run(self) -> Path:
-        """Data, logs, configuration and temporary files of this engine's node."""
-        return cache_root() / "run" / self.name
-
 
 ELASTICSEARCH = Family(
     name="elasticsearch",

@@ -12,23 +12,22 @@ import subprocess
 import time
 from pathlib import Path
 
-from provision.catalogue import Engine
 from provision.host import EngineError
-from provision.node import HOST
+from provision.node import HOST, Node
 
 BOOT_SECONDS = 180
 STOP_SECONDS = 30
 
 
-def running_pid(engine: Engine) -> int | None:
-    """The recorded pid, if that process still is this engine's."""
-    pid = _read_int(engine.run / "pid")
-    return pid if pid is not None and _is_process_of(engine, pid) else None
+def running_pid(node: Node) -> int | None:
+    """The recorded pid, if that process still is this node's."""
+    pid = _read_int(node.run / "pid")
+    return pid if pid is not None and _is_process_of(node, pid) else None
 
 
-def running_port(engine: Engine) -> int:
+def running_port(node: Node) -> int:
     """The port that the node was last started on."""
-    return _read_int(engine.run / "port") or engine.port
+    return _read_int(node.run / "port") or node.port
 
 
 def _read_int(file: Path) -> int | None:
@@ -38,14 +37,14 @@ def _read_int(file: Path) -> int | None:
         return None
 
 
-def _is_process_of(engine: Engine, pid: int) -> bool:
-    """Whether this process is the engine's java, and not a later user of its number."""
+def _is_process_of(node: Node, pid: int) -> bool:
+    """Whether this process is the node's java, and not a later user of its number."""
     try:
         arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
         return False
-    # The temporary folder is this node's own, so it tells apart nodes of one engine in two caches.
-    ours = os.fsencode(f"-Djava.io.tmpdir={engine.run / 'tmp'}")
+    # The temporary folder is this node's own, so it tells apart nodes of one engine, also in two caches.
+    ours = os.fsencode(f"-Djava.io.tmpdir={node.run / 'tmp'}")
     return arguments[0].endswith(b"/java") and ours in arguments
 
 
@@ -68,20 +67,20 @@ def healthy(port: int, wait_seconds: int = 1) -> bool:
         connection.close()
 
 
-def wait_healthy(engine: Engine, port: int, launcher: subprocess.Popen[bytes] | None) -> None:
+def wait_healthy(node: Node, port: int, launcher: subprocess.Popen[bytes] | None) -> None:
     """Wait for a booting node. Raises EngineError, with the log's tail, if it dies or takes too long."""
     deadline = time.monotonic() + BOOT_SECONDS
     while not healthy(port):
         booting = launcher is not None and launcher.poll() is None
-        if not booting and running_pid(engine) is None:
+        if not booting and running_pid(node) is None:
             problem = "died as it booted"
         elif time.monotonic() > deadline:
             problem = f"was not healthy after {BOOT_SECONDS} s"
         else:
             time.sleep(0.5)
             continue
-        log = engine.run / "console.log"
-        raise EngineError(f"{engine.name} {problem}; the end of {log}:\n{_tail(log)}")
+        log = node.run / "console.log"
+        raise EngineError(f"{node.name} {problem}; the end of {log}:\n{_tail(log)}")
 
 
 def _tail(log: Path, lines: int = 25) -> str:
@@ -99,12 +98,12 @@ def require_free(port: int) -> None:
             raise EngineError(f"port {port} of {HOST} is not available: {error}") from None
 
 
-def end(engine: Engine, pid: int, sent: signal.Signals) -> bool:
+def end(node: Node, pid: int, sent: signal.Signals) -> bool:
     """Send a signal to the node, and wait for its end; whether it ended."""
     deadline = time.monotonic() + STOP_SECONDS
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, sent)
-    while _is_process_of(engine, pid):
+    while _is_process_of(node, pid):
         if time.monotonic() > deadline:
             return False
         time.sleep(0.1)

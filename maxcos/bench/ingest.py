@@ -23,7 +23,7 @@ import orjson
 
 from encoders.contract import Encoded, unit
 from es_mappings.bulk import OPERATIONS
-from es_mappings.cluster import connect, is_embedded
+from es_mappings.cluster import addresses_of, connect, is_embedded
 from es_mappings.errors import EngineError, SettingsError
 from es_mappings.schema import VECTOR_OBJECT, build_schema
 from es_mappings.settings import EngineSettings, LexicalSettings, ModalitySettings
@@ -113,7 +113,7 @@ def _encoded(documents: int, encoder: Products) -> Iterator[tuple[list[Item], En
 def _bulk(engine: EngineSettings, documents: int, encoder: Products) -> float:
     """Seconds that the engine takes for the pipeline's bodies; making them does not count."""
     schema = build_schema(_lexical(), [encoder])
-    address = urlsplit(engine.url.rpartition("+")[2])
+    address = urlsplit(addresses_of(engine)[0])
     assert address.hostname is not None  # `connect` has seen it
     spent = 0.0
     try:

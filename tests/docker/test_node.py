@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from provision.catalogue import ENGINES, Engine
-from provision.node import ports_of, prepare, settings
+from provision.node import MOST_NODES, Node, cluster, last_cluster, ports_of, prepare, settings
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +23,7 @@ def _with_module(engine: Engine, module: str) -> Engine:
 
 
 def test_settings_leave_out_what_no_module_knows() -> None:
-    found = settings(_with_module(ENGINES["elasticsearch-9"], "x-pack-core"), 9409)
+    found = settings(Node(_with_module(ENGINES["elasticsearch-9"], "x-pack-core")), 9409)
     assert found["xpack.security.enabled"] == "false"
     assert "ingest.geoip.downloader.enabled" not in found
     assert (found["http.port"], found["transport.port"]) == ("9409", "9509")
@@ -31,21 +31,49 @@ def test_settings_leave_out_what_no_module_knows() -> None:
 
 
 def test_settings_leave_out_what_another_engines_module_of_that_name_knows() -> None:
-    elasticsearch = settings(_with_module(ENGINES["elasticsearch-9"], "ingest-geoip"), 9409)
-    opensearch = settings(_with_module(ENGINES["opensearch-3"], "ingest-geoip"), 9409)
+    elasticsearch = settings(Node(_with_module(ENGINES["elasticsearch-9"], "ingest-geoip")), 9409)
+    opensearch = settings(Node(_with_module(ENGINES["opensearch-3"], "ingest-geoip")), 9409)
     assert elasticsearch["ingest.geoip.downloader.enabled"] == "false"
     assert opensearch["cluster.name"] == "maxcos-opensearch-3"
     assert set(elasticsearch) - set(opensearch) == {"ingest.geoip.downloader.enabled"}
 
 
-def test_engines_have_ports_of_their_own() -> None:
-    ports = [port for engine in ENGINES.values() for port in ports_of(engine.port)]
+def test_nodes_have_ports_and_folders_of_their_own() -> None:
+    nodes = [node for engine in ENGINES.values() for node in (Node(engine), *cluster(engine, MOST_NODES))]
+    ports = [port for node in nodes for port in ports_of(node.port)]
     assert len(set(ports)) == len(ports)
+    assert len({node.run for node in nodes}) == len({node.name for node in nodes}) == len(nodes)
+    assert [node.port for node in nodes if not node.number] == [engine.port for engine in ENGINES.values()]
+
+
+def test_a_cluster_s_nodes_find_each_other_on_loopback() -> None:
+    engine = ENGINES["opensearch-3"]
+    found = [settings(node, port) for node, port in zip(cluster(engine, 3), (9410, 9420, 9430), strict=True)]
+    for about in found:
+        assert about["network.host"] == "127.0.0.1"
+        assert about["discovery.seed_hosts"] == "127.0.0.1:9510,127.0.0.1:9520,127.0.0.1:9530"
+        assert about["cluster.initial_master_nodes"] == "opensearch-3-1,opensearch-3-2,opensearch-3-3"
+        assert "discovery.type" not in about
+    for own in ("node.name", "http.port", "transport.port", "path.data", "path.logs"):
+        assert len({about[own] for about in found}) == 3
+    alone = settings(Node(engine), 9403)
+    assert alone["discovery.type"] == "single-node"
+    assert not alone.keys() & {"discovery.seed_hosts", "cluster.initial_master_nodes"}
+
+
+def test_the_last_cluster_is_known_by_its_folders() -> None:
+    engine = ENGINES["elasticsearch-9"]
+    assert last_cluster(engine) == ()
+    (engine.home / "config").mkdir(parents=True)
+    (engine.home / "config" / "jvm.options").write_text("")
+    for node in cluster(engine, 3):
+        prepare(node, node.port)
+    assert last_cluster(engine) == cluster(engine, 3)
 
 
 @pytest.mark.parametrize("engine", ENGINES.values(), ids=list(ENGINES))
 def test_the_jvm_writes_into_the_nodes_folders(engine: Engine) -> None:
-    config = engine.home / "config"
+    config, run = engine.home / "config", Node(engine).run
     config.mkdir(parents=True)
     options = (
         "# logs/ and data",
@@ -59,15 +87,15 @@ def test_the_jvm_writes_into_the_nodes_folders(engine: Engine) -> None:
     (config / "jvm.options").write_text("\n".join(options))
     # The second time, as a node that is started again.
     for _ in range(2):
-        prepare(engine, engine.port)
-    assert (engine.run / "config" / "jvm.options").read_text().splitlines() == [
+        prepare(Node(engine), engine.port)
+    assert (run / "config" / "jvm.options").read_text().splitlines() == [
         "# logs/ and data",
-        f"-XX:HeapDumpPath={engine.run}/data",
-        f"-XX:ErrorFile={engine.run}/logs/hs_err_pid%p.log",
-        f"9-:-Xlog:gc*,gc+age=trace:file={engine.run}/logs/gc.log:utctime:filecount=32",
+        f"-XX:HeapDumpPath={run}/data",
+        f"-XX:ErrorFile={run}/logs/hs_err_pid%p.log",
+        f"9-:-Xlog:gc*,gc+age=trace:file={run}/logs/gc.log:utctime:filecount=32",
         "-Xlog:safepoint:file=safepoint.log",
         "-javaagent:agent/agent.jar",
         "-Ddatabase=database",
     ]
-    written = (engine.run / "config" / f"{engine.family.name}.yml").read_text()
-    assert f'path.logs: "{engine.run}/logs"\n' in written
+    written = (run / "config" / f"{engine.family.name}.yml").read_text()
+    assert f'path.logs: "{run}/logs"\n' in written

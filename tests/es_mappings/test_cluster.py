@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from es_mappings.cluster import Cluster, connect, probe
+from es_mappings.cluster import Cluster, addresses_of, connect, probe
 from es_mappings.errors import EngineError, EngineRefused, EngineUnavailable, SettingsError
 from es_mappings.settings import EngineSettings
 
@@ -192,6 +192,47 @@ def test_nobody_there_is_unavailable(family: str) -> None:
         client.exists("/items")
 
 
+@pytest.mark.parametrize("family", ["", "elasticsearch+", "opensearch+"])
+def test_what_a_dead_node_does_not_answer_another_does(played: Played, family: str) -> None:
+    played.root = OPENSEARCH if family == "opensearch+" else ELASTICSEARCH
+    played.answer = {"errors": False, "items": [{"index": {"_id": "1", "status": 201}}]}
+    dead = ",".join(f"http://127.0.0.1:{port}" for port in range(1, 5))
+    action = {"_op_type": "index", "_index": "items", "_id": "1", "_source": {}}
+    with closing(connect(EngineSettings(url=f"{family}{dead}, {played.url}", patience=0))) as client:
+        assert all(client.exists("/items") for _ in range(10))
+        assert [ok for _ in range(10) for ok, _ in client.bulk([action])] == [True] * 10
+    assert [path for _, path, *_ in played.requests].count("/_bulk") == 10
+
+
+@pytest.mark.parametrize("code", [429, 503])
+@pytest.mark.parametrize("family", ["elasticsearch", "opensearch"])
+def test_a_busy_engine_is_not_asked_at_once_to_write_again(played: Played, family: str, code: int) -> None:
+    played.code = code
+    again = played.url.replace("127.0.0.1", "localhost")
+    with (
+        closing(connect(EngineSettings(url=f"{family}+{played.url},{again}", patience=0))) as client,
+        pytest.raises(EngineUnavailable, match=str(code)),
+    ):
+        list(client.bulk([{"_op_type": "index", "_index": "items", "_id": "1", "_source": {}}]))
+    assert [path for _, path, *_ in played.requests].count("/_bulk") == 1
+
+
+@pytest.mark.parametrize("family", ["elasticsearch+", "opensearch+"])
+@pytest.mark.parametrize("form", ["{0},{0}", "{0} {0}/", " {0}\n", ",{0},"])
+def test_an_address_that_comes_twice_counts_once(played: Played, family: str, form: str) -> None:
+    settings = EngineSettings(url=family + form.format(played.url))
+    assert addresses_of(settings)[0].rstrip("/") == played.url
+    assert len(addresses_of(settings)) == 1
+    with closing(connect(settings)) as client:
+        assert client.exists("/items")
+
+
+@pytest.mark.parametrize("wrong", ["127.0.0.1:9211", "http://127.0.0.1", "embedded:./store", "ftp://127.0.0.1:21"])
+def test_the_wrong_one_of_several_addresses_is_named(wrong: str) -> None:
+    with pytest.raises(SettingsError, match=f"engine.url: '{wrong}' is none of"):
+        connect(EngineSettings(url=f"opensearch+http://127.0.0.1:9210,{wrong},http://127.0.0.1:9212"))
+
+
 @pytest.mark.parametrize(
     "root", ["<html>hello</html>", {"hello": 1}, {"version": {"number": "1", "distribution": "x"}}]
 )
@@ -223,6 +264,9 @@ def test_credentials_are_sent_from_the_first_request_on(played: Played, credenti
         lambda url: EngineSettings(url=url.replace("//", "//user:secret@")),
         lambda url: EngineSettings(url="http://localhost"),
         lambda url: EngineSettings(url="localhost:9200"),
+        lambda url: EngineSettings(url="opensearch+"),
+        lambda url: EngineSettings(url=f"opensearch+{url},opensearch+{url}"),
+        lambda url: EngineSettings(url=f"{url},{url.replace('//', '//user:secret@')}"),
     ],
 )
 def test_a_connection_that_cannot_work_is_refused_without_a_request(

@@ -255,9 +255,10 @@ def test_a_node_that_is_killed_and_comes_back_costs_no_item(source: Path) -> Non
 def pid(name: str) -> int:
     sys.path.insert(0, str(ROOT / "docker"))
     from provision.catalogue import ENGINES as PROVISIONED
+    from provision.node import Node
     from provision.process import running_pid
 
     sys.path.remove(str(ROOT / "docker"))
-    found = running_pid(PROVISIONED[name])
+    found = running_pid(Node(PROVISIONED[name]))
     assert found is not None
     return found
