@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 
 from es_mappings.errors import BadInput, EncoderError, SettingsError
-from es_mappings.types import Matrix, Provenance, Space, Term, Vector
+from es_mappings.types import EntityMatch, GraphPath, Matrix, Provenance, Space, Term, Vector
 
 if TYPE_CHECKING:
     from es_mappings.settings import ModalitySettings
@@ -59,6 +59,25 @@ class Encoder(Protocol):
 
         Raises BadInput when it should understand the term but cannot (a picture that is none).
         """
+
+
+@runtime_checkable
+class Graph(Protocol):
+    """What an encoder over a knowledge graph tells beside its vectors. `languages` are those of the names it gives."""
+
+    def search(self, text: str, size: int, languages: Sequence[str]) -> list[EntityMatch]:
+        """Entities that a text may mean, whole or while it is typed, the likeliest first."""
+
+    def named(self, term: Term, item: Mapping[str, Any] | None) -> tuple[str, ...]:
+        """The entities that a term is about.
+
+        item: of a term that is an item its fields, with its `id`; None where they are not known.
+        """
+
+    def paths(
+        self, origins: Sequence[str], items: Sequence[Mapping[str, Any]], languages: Sequence[str]
+    ) -> list[tuple[GraphPath, ...]]:
+        """For each item, given by its fields with its `id`, the best few paths to it from these entities."""
 
 
 def unit(matrix: Matrix, what: str) -> Matrix:

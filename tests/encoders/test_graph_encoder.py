@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from encoders.contract import Encoder, load_encoder
+from encoders.contract import Encoder, Graph, load_encoder
 from encoders.graph import CONCEPT_WEIGHT, GraphEncoder, load
-from es_mappings.errors import BadInput, EncoderError, SettingsError
+from es_mappings.errors import BadInput, BadTerm, EncoderError, SettingsError
 from es_mappings.settings import ModalitySettings
-from es_mappings.types import EntityTerm, ImageTerm, ItemTerm, TextTerm
+from es_mappings.types import Entity, EntityTerm, ImageTerm, ItemTerm, Step, TextTerm, Tie
 
 ENTITIES = ["item:1", "item:2", "tag:sofa", "tag:red", "42", "tag:anti-red"]
 VECTORS = np.array([[1, 0, 0], [0.6, 0.8, 0], [0, 1, 0], [0, 0, 1], [-1, 0, 0], [0, 0, -1]], dtype=np.float32)
@@ -167,3 +167,118 @@ def test_serving_needs_neither_torch_nor_dgl(path: Path) -> None:
     )
     root = Path(__file__).parents[2]
     subprocess.run([sys.executable, "-c", program, str(path)], check=True, cwd=root, timeout=60)
+
+
+# --- relations
+
+CHAIN = ["a", "b", "c", "alone"]
+WEIGHTS = np.array([[1, 2, 3], [3, 2, 1]], dtype=np.float32)
+
+
+@pytest.fixture
+def chain(tmp_path: Path) -> GraphEncoder:
+    """a --part_of--> b --part_of--> c; nothing is near."""
+    arrays = {
+        "entities": np.array(CHAIN),
+        "vectors": np.array([[1, 0, 0], [0.6, 0.8, 0], [0, 0, 1], [0, 1, 0]], dtype=np.float32),
+        "relations": np.array(["part_of", "near"]),
+        "relation_vectors": WEIGHTS,
+        "triples": np.array([[0, 0, 1], [1, 0, 2]], dtype=np.int32),
+        "name_entity": np.arange(4, dtype=np.int32),
+        "name_language": np.array([""] * 4),
+        "name_text": np.array(CHAIN),
+    }
+    return load("graph", settings(write(tmp_path / "chain.npz", **arrays)), {})
+
+
+def towards(encoder: GraphEncoder, *names: str) -> np.ndarray:
+    return encoder.encode_query(EntityTerm(*names))["graph"]
+
+
+def test_a_relation_without_known_triples_is_the_models_alone(chain: GraphEncoder) -> None:
+    expected = np.array([0.6 * 3, 0.8 * 2, 0]) / np.hypot(0.6 * 3, 0.8 * 2)
+    np.testing.assert_allclose(towards(chain, "b", "near"), expected, atol=1e-6)
+    np.testing.assert_allclose(towards(chain, "b", "near", "in"), expected, atol=1e-6)
+
+
+def test_a_relation_is_what_the_model_expects_and_what_is_known_there(chain: GraphEncoder) -> None:
+    expects = np.array([1, 0, 0])
+    known = np.array([0.6, 0.8, 0])
+    both = (expects + known) / np.linalg.norm(expects + known)
+    np.testing.assert_allclose(towards(chain, "a", "part_of"), both, atol=1e-6)
+    np.testing.assert_allclose(towards(chain, "a", "part_of", "out"), both, atol=1e-6)
+
+
+def test_a_direction_chooses_the_end(chain: GraphEncoder) -> None:
+    a, c = np.array([1, 0, 0]), np.array([0, 0, 1])
+    inward, outward, any_way = (towards(chain, "b", "part_of", *way) for way in (["in"], ["out"], []))
+    assert inward @ a > any_way @ a > outward @ a
+    assert outward @ c > any_way @ c > inward @ c
+    with pytest.raises(BadTerm, match="no triple 'part_of' leaves 'c'") as refused:
+        towards(chain, "c", "part_of", "out")
+    assert refused.value.member == "direction"
+
+
+def test_an_unknown_relation_is_refused_by_name(chain: GraphEncoder) -> None:
+    with pytest.raises(BadTerm, match="'made_by' is not a relation of the graph, which has part_of, near") as refused:
+        towards(chain, "a", "made_by")
+    assert refused.value.member == "relation"
+
+
+def test_weights_of_another_shape_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(EncoderError, match="1 relations, but vectors"):
+        load("graph", settings(write(tmp_path / "graph.npz", relation_vectors=WEIGHTS)), {})
+
+
+# --- what it tells in words
+
+
+def test_it_is_a_graph_to_the_rest_of_maxcos(encoder: GraphEncoder) -> None:
+    assert isinstance(encoder, Graph)
+
+
+def test_a_term_is_about_the_concepts_of_a_name_or_else_its_items(encoder: GraphEncoder) -> None:
+    assert encoder.named(TextTerm("a red sofa"), None) == ("tag:red", "tag:sofa")
+    assert encoder.named(TextTerm("big bed"), None) == ("item:2",)
+    assert encoder.named(TextTerm("nothing known"), None) == ()
+    assert encoder.named(EntityTerm("tag:red"), None) == ("tag:red",)
+    assert encoder.named(EntityTerm("nobody"), None) == ()
+    assert encoder.named(ItemTerm("item:1"), {"id": "item:1"}) == ("item:1",)
+    assert encoder.named(ItemTerm("nobody"), {"id": "nobody"}) == ()
+    assert encoder.named(ItemTerm("item:1"), None) == ()
+    assert encoder.named(ImageTerm(b""), None) == ()
+
+
+def test_an_item_s_node_is_that_of_its_source_field(path: Path) -> None:
+    encoder = load("graph", ModalitySettings(encoder="graph", model=str(path), source=("shop.sku",)), {})
+    item = {"id": "7", "shop": {"sku": "item:1"}}
+    assert encoder.named(ItemTerm("7"), item) == ("item:1",)
+    (found,) = encoder.paths(["tag:sofa"], [item], ["en"])
+    assert [step.to.id for step in found[0].steps] == ["item:1"]
+    assert encoder.paths(["tag:sofa"], [{"id": "item:1"}, {"id": "7", "shop": {"sku": True}}], ["en"]) == [(), ()]
+
+
+def test_paths_have_names_in_the_languages_that_were_asked(encoder: GraphEncoder) -> None:
+    ((path,),) = encoder.paths(["item:2"], [{"id": "item:1"}], ["zh", "en"])
+    assert path.start == Entity("item:2", "Big bed", {"en": "Big bed"})
+    assert path.steps == (
+        Step("has_tag", "out", Entity("tag:sofa", "sofa", {"en": "sofa"})),
+        Step("has_tag", "in", Entity("item:1", "Sofa", {"en": "Sofa"})),
+    )
+
+
+def test_entities_are_found_by_name_with_what_tells_them_apart(encoder: GraphEncoder) -> None:
+    tag, item = encoder.search("sofa", 10, ["en"])
+    assert (tag.entity.id, tag.match, tag.score, tag.items, tag.degree) == ("tag:sofa", "name", 1.0, 2, 2)
+    assert tag.ties == (Tie("has_tag", "in", 2),)
+    assert (item.entity.id, item.items, item.degree, item.ties) == ("item:1", 0, 1, (Tie("has_tag", "out", 1),))
+    assert [found.entity.id for found in encoder.search("sofas", 10, ["en"])] == ["tag:sofa", "item:1"]
+    (part,) = encoder.search("a big bed", 10, [])
+    assert (part.entity, part.alias, part.language, part.match) == (
+        Entity("item:2", "Big bed", {}),
+        "Big bed",
+        "en",
+        "part",
+    )
+    assert encoder.search("nothing known", 10, ["en"]) == []
+    assert len(encoder.search("sofa", 1, ["en"])) == 1
