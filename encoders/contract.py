@@ -51,7 +51,8 @@ class Encoder(Protocol):
         """Encode a batch.
 
         values: for each item the values of the modality's source fields, in the order of the settings, absent ones
-                left out; a value may be a list. base: the folder that relative paths start from.
+                left out; a value may be a list. Where the settings name `relations`, the last may be a `Fields` of
+                those. base: the folder that relative paths start from.
         """
 
     def encode_query(self, term: Term) -> Mapping[str, Vector]:

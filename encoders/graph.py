@@ -6,11 +6,14 @@ a tag finds the items that carry it and those near them.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,15 +21,17 @@ from numpy.typing import NDArray
 
 from encoders.contract import Encoded, Encoder, unit
 from encoders.parts.facts import Facts, Goal
-from encoders.parts.linking import Link
+from encoders.parts.linking import Link as NameLink
 from encoders.parts.names import Name
 from encoders.parts.paths import Numbers
-from encoders.parts.weights import fingerprint
+from encoders.parts.relatives import Link, Relatives
+from encoders.parts.weights import HEX_DIGITS, fingerprint
 from es_mappings.errors import BadInput, BadTerm, EncoderError, SettingsError
 from es_mappings.schema import lookup
 from es_mappings.types import (
     EntityMatch,
     EntityTerm,
+    Fields,
     GraphPath,
     ItemTerm,
     Matrix,
@@ -74,14 +79,22 @@ class GraphFile:
 
 
 def load(modality: str, settings: ModalitySettings, peers: Mapping[str, Encoder]) -> GraphEncoder:
-    """Read the graph of a modality; it has no options and needs no peers.
+    """Read the graph of a modality; it needs no peers.
 
-    Raises SettingsError when `model` is not set, EncoderError when that file is missing or no trained graph.
+    Its option `relations` names fields of items and the relations that their values stand in to them: an item that is
+    not in the graph has its vector by those. Raises SettingsError when `model` is not set or a relation is not in the
+    graph, EncoderError when that file is missing or no trained graph.
     """
-    settings.options()
+    settings.options("relations")
     if settings.model is None:
         raise SettingsError(f"modalities.{modality}.model: name the file that `maxcos graph train` writes")
-    return GraphEncoder(modality, read_graph_file(Path(settings.model)), settings.source)
+    graph = read_graph_file(Path(settings.model))
+    for field, relation in settings.relations.items():
+        if relation not in graph.relations:
+            known = ", ".join(graph.relations[:MOST_LISTED])
+            place = f"modalities.{modality}.relations.{field}"
+            raise SettingsError(f"{place}: {relation!r} is not a relation of the graph, which has {known}")
+    return GraphEncoder(modality, graph, settings.source, settings.relations)
 
 
 def read_graph_file(path: Path) -> GraphFile:
@@ -117,23 +130,35 @@ def read_graph_file(path: Path) -> GraphFile:
 class GraphEncoder:
     """One space, named like the modality; an item's source field holds its entity's id."""
 
-    def __init__(self, modality: str, graph: GraphFile, source: tuple[str, ...] = ("id",)) -> None:
+    def __init__(
+        self,
+        modality: str,
+        graph: GraphFile,
+        source: tuple[str, ...] = ("id",),
+        relations: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """relations: by field of an item the relation that links it to the field's values, see `Relatives`."""
         dims = graph.vectors.shape[1]
         self.graph = graph
         self.facts = Facts(graph.entities, graph.relations, graph.triples, graph.names)
         self.spaces = (Space(modality, modality, dims),)
-        self.provenance = {modality: Provenance("graph", graph.fingerprint, dims)}
-        self.fields = source
+        self.provenance = {modality: Provenance("graph", _fingerprint(graph, relations), dims)}
+        self._source = source
+        self._relatives = Relatives(self.facts, relations)
         self._name = modality
         self._numbers = self.facts.numbers
 
     def encode_items(self, values: Sequence[Sequence[Any]], base: Path) -> Encoded:
-        """The vector of each item's node; the first value is the entity's id, an unknown one has none."""
+        """The vector of each item's node; the first value is the entity's id.
+
+        One that the graph does not know has a vector by its relations, where the last value is the `Fields` of those
+        and names an entity; else it has none.
+        """
         vectors: list[Vector | None] = []
         errors: dict[int, BadInput] = {}
         for index, fields in enumerate(values):
             try:
-                vectors.append(self._vector(_entity_id(fields)))
+                vectors.append(self._item_vector(fields))
             except BadInput as error:
                 vectors.append(None)
                 errors[index] = error
@@ -153,7 +178,7 @@ class GraphEncoder:
 
     # --- what the graph tells beside vectors, see `encoders.contract.Graph`
 
-    def link(self, text: str) -> tuple[Link, ...]:
+    def link(self, text: str) -> tuple[NameLink, ...]:
         """The entities that a text names, see `EntityLinker.link`; of one name, the most used ones first."""
         return self.facts.link(text)
 
@@ -170,8 +195,7 @@ class GraphEncoder:
             return tuple(self.graph.entities[n] for span in self._spans(term.text) for n in span[0] or span[1])
         if isinstance(term, EntityTerm):
             return (term.id,) if term.id in self._numbers else ()
-        goal = self._goal(item) if isinstance(term, ItemTerm) and item is not None else None
-        return (goal.id,) if goal is not None and goal.id in self._numbers else ()
+        return self._about(item) if isinstance(term, ItemTerm) and item is not None else ()
 
     def paths(
         self, origins: Sequence[str], items: Sequence[Mapping[str, Any]], languages: Sequence[str]
@@ -180,12 +204,21 @@ class GraphEncoder:
         numbers = [self._numbers[origin] for origin in origins]
         return self.facts.paths(numbers, [self._goal(item) for item in items], languages)
 
-    def _goal(self, item: Mapping[str, Any]) -> Goal | None:
+    def _about(self, item: Mapping[str, Any]) -> tuple[str, ...]:
+        """An item's node, or what it is linked to where the graph does not know it."""
+        goal = self._goal(item)
+        numbers = [tail for _, tail in goal.links] if goal.number is None else [goal.number]
+        return tuple(self.graph.entities[number] for number in numbers)
+
+    def _goal(self, item: Mapping[str, Any]) -> Goal:
+        """An item that paths lead to; one whose fields cannot be read has no links."""
+        values = [value for name in self._source if (value := lookup(item, name)) is not None]
         try:
-            identifier = _entity_id([value for name in self.fields if (value := lookup(item, name)) is not None])
+            number = self._numbers.get(_entity_id(values) or "")
+            links = () if number is not None else tuple(self._relatives.links(item))
         except BadInput:
-            return None
-        return None if identifier is None else Goal(identifier)
+            number, links = None, ()
+        return Goal(number, item["id"] if number is None else self.graph.entities[number], links)
 
     # --- vectors
 
@@ -234,6 +267,29 @@ class GraphEncoder:
         """unit(sum_j v_j / sqrt(deg_j)), the step that training ends with; None where all cancel out."""
         return _direction(np.sum(self.graph.vectors[neighbours] / np.sqrt(degrees)[:, None], axis=0, dtype=np.float32))
 
+    def _item_vector(self, values: Sequence[Any]) -> Vector | None:
+        vector = self._vector(_entity_id([value for value in values if not isinstance(value, Fields)]))
+        if vector is not None:
+            return vector
+        links = [link for value in values if isinstance(value, Fields) for link in self._relatives.links(value.values)]
+        return self._inductive(links)
+
+    def _inductive(self, links: Sequence[Link]) -> Vector | None:
+        """The vector of an item that training did not see, from the triples (relation r, tail j) that it would have:
+
+            v = unit(unit(sum w_r * v_j) + unit(sum v_j / sqrt(deg_j)))
+
+        Training ends with unit(u + unit(sum u_j / sqrt(deg_j))). Of the item's own u nothing is known but its triples,
+        and the first part is the unit vector to which the model gives the highest sum of their scores. The degrees
+        count the item too. `benchmarks/graph_cold_start.py` measures it.
+        """
+        if not links:
+            return None
+        relations, tails = np.array(links, dtype=np.int64).T
+        own = _direction(np.sum(self.graph.relation_vectors[relations] * self.graph.vectors[tails], axis=0))
+        near = self._smooth(np.unique(tails), self.facts.degrees(np.unique(tails)) + 1)
+        return own if own is None or near is None else _direction(own + near)
+
     def _vector(self, entity: str | None) -> Vector | None:
         number = None if entity is None else self._numbers.get(entity)
         return None if number is None else self.graph.vectors[number]
@@ -263,6 +319,14 @@ class GraphEncoder:
             if group:
                 sense += weight * self.graph.vectors[group].mean(axis=0)
         return sense if (unit_sense := _direction(sense)) is None else unit_sense
+
+
+def _fingerprint(graph: GraphFile, relations: Mapping[str, str]) -> str:
+    """Of all that decides the vectors; that of the file alone where there are no relations."""
+    if not relations:
+        return graph.fingerprint
+    text = json.dumps([graph.fingerprint, sorted(relations.items())])
+    return hashlib.sha256(text.encode()).hexdigest()[:HEX_DIGITS]
 
 
 def _direction(vector: Vector) -> Vector | None:

@@ -56,6 +56,13 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
+class Fields:
+    """Fields of a record by name, for an encoder to which the values of its source do not say enough."""
+
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class EncodedItem:
     """An item with one vector per space that it has (a missing modality is simply absent)."""
 

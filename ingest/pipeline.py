@@ -18,7 +18,7 @@ from es_mappings.errors import BadInput
 from es_mappings.provenance import Receipt
 from es_mappings.schema import Schema, lookup
 from es_mappings.settings import ModalitySettings
-from es_mappings.types import Centre, EncodedItem, Item, Vector
+from es_mappings.types import Centre, EncodedItem, Fields, Item, Vector
 from ingest.centres import SAMPLE, sample_centres
 from ingest.letters import DeadLetters
 from ingest.records import Rejected, validate
@@ -243,9 +243,10 @@ def centre_items(
 
 
 def source_values(item: Item, modality: ModalitySettings) -> list[Any]:
-    """The values of an item that a modality's encoder reads; absent ones are left out."""
-    values = (lookup(item.source, name) for name in modality.source)
-    return [value for value in values if value is not None]
+    """The values of an item that a modality's encoder reads, then those of its relations; absent ones are left out."""
+    values = [value for name in modality.source if (value := lookup(item.source, name)) is not None]
+    related = {name: value for name in modality.relations if (value := lookup(item.source, name)) is not None}
+    return [*values, Fields(related)] if related else values
 
 
 def lost_modality(item: Item, modality: str, error: BadInput) -> Rejected:

@@ -16,11 +16,12 @@ from es_mappings.types import Entity, EntityMatch, GraphPath, Step, Tie
 
 
 class Goal(NamedTuple):
-    """Where paths lead: an entity, or one that the graph does not know, with the links that it would have.
+    """Where paths lead: an entity by its number, or None for one that the graph does not know.
 
-    links: pairs of the numbers of a relation and of its tail.
+    id: its id. links: the triples that an unknown one would have, pairs of the numbers of a relation and of its tail.
     """
 
+    number: int | None
     id: str
     links: tuple[tuple[int, int], ...] = ()
 
@@ -59,7 +60,7 @@ class Facts:
 
     def _linked(self, link: Link) -> Found:
         number = self.numbers[link.entity]
-        language = next(name.language for name in self._names_of(number) if name.text == link.name)
+        language = next(name.language for name in self.names(number) if name.text == link.name)
         return Found(Name(number, language, link.name), "name" if link.score == 1.0 else "part", link.score)
 
     @cached_property
@@ -89,7 +90,8 @@ class Facts:
         counts = np.bincount(owners, minlength=len(self.entities))
         return np.argsort(owners, kind="stable"), np.concatenate([[0], np.cumsum(counts)])
 
-    def _names_of(self, entity: int) -> list[Name]:
+    def names(self, entity: int) -> list[Name]:
+        """The names of an entity in the order of the file."""
         rows, starts = self._by_entity
         return [self._names[row] for row in rows[starts[entity] : starts[entity + 1]].tolist()]
 
@@ -100,7 +102,7 @@ class Facts:
 
         A language serves for its variants too: of "zh" and "zh-TW" the one that was asked for, else the other's.
         """
-        known = self._names_of(number)
+        known = self.names(number)
         names: dict[str, str] = {}
         for language in languages:
             exact = (name.text for name in known if name.language == language)
@@ -144,24 +146,29 @@ class Facts:
         """The triples of an entity as edges that leave it."""
         return self._adjacency.of(number)
 
+    def tails(self, relation: int) -> list[int]:
+        """The entities that a relation leads to, those with the most triples that point at them first."""
+        found = np.unique(self._triples[self._triples[:, 1] == relation, 2])
+        return sorted(found.tolist(), key=lambda number: (-self.incoming[number], number))
+
     def degrees(self, numbers: Numbers) -> Numbers:
         """How many triples each of the entities has, one that points at itself twice."""
         return self._adjacency.degrees(numbers)
 
     def paths(
-        self, origins: Sequence[int], goals: Sequence[Goal | None], languages: Sequence[str]
+        self, origins: Sequence[int], goals: Sequence[Goal], languages: Sequence[str]
     ) -> list[tuple[GraphPath, ...]]:
-        """For each goal its best paths, see `Origins.trails`; None has none. Names are in these languages."""
+        """For each goal its best paths, see `Origins.trails`. Names are in these languages."""
         start = Origins(self._adjacency, origins)
-        return [self._paths(start, goal, languages) if goal is not None else () for goal in goals]
+        return [self._paths(start, goal, languages) for goal in goals]
 
     def _paths(self, start: Origins, goal: Goal, languages: Sequence[str]) -> tuple[GraphPath, ...]:
-        number = self.numbers.get(goal.id)
-        if number is not None:
-            trails = start.trails(number)
-        else:
-            number = len(self.entities)
-            trails = start.trails_along(self._adjacency.edges_to(number, goal.links), number)
+        beyond = len(self.entities)
+        trails = (
+            start.trails_along(self._adjacency.edges_to(beyond, goal.links), beyond)
+            if goal.number is None
+            else start.trails(goal.number)
+        )
         return tuple(self._path(trail, goal, languages) for trail in trails)
 
     def _path(self, trail: Trail, goal: Goal, languages: Sequence[str]) -> GraphPath:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import uuid
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
-from es_mappings.settings import Settings
+from engines import start_engine
+from es_mappings.cluster import connect
+from es_mappings.settings import EngineSettings, Settings
+from maxcos.build import ingest_file
 from query_api.app import create_app
 
 MADE_BY_SCOPIA = {"entity": "creator:scopia", "relation": "made_by"}
@@ -37,6 +44,42 @@ def entities(client: FlaskClient, text: str, **given: Any) -> list[dict[str, Any
     assert set(answer.get_json()) == {"entities", "took_ms"}
     found: list[dict[str, Any]] = answer.get_json()["entities"]
     return found
+
+
+# --- items that the graph was trained without
+
+NEW = [
+    {"id": "new-couch", "title": "A couch of tomorrow", "tags": ["Couch", "no such tag"], "category": "Living room"},
+    {"id": "new-thing", "title": "Nothing that the graph knows", "tags": ["no such tag"]},
+]
+
+
+@pytest.fixture(scope="module")
+def grown(shop: Settings, shop_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlaskClient]:
+    """The catalogue's graph on Elasticsearch with two items more, which came after its training."""
+    graph = shop.modalities["graph"].model_copy(update={"relations": {"tags": "has_tag", "category": "in_category"}})
+    engine = EngineSettings(url=start_engine("elasticsearch-9"), index=f"maxcos-test-{uuid.uuid4().hex}")
+    settings = shop.model_copy(update={"engine": engine, "modalities": {"graph": graph}})
+    source = tmp_path_factory.mktemp("grown") / "items.jsonl"
+    rows = [*(shop_folder / "items.jsonl").read_text("utf-8").splitlines(), *map(json.dumps, NEW)]
+    source.write_text("\n".join(rows), "utf-8")
+    try:
+        assert ingest_file(source, settings).vectors == {"graph": len(rows) - 1}
+        yield create_app(settings).test_client()
+    finally:
+        with closing(connect(engine)) as cluster:
+            cluster.request("DELETE", f"/{engine.index}")
+
+
+def test_a_new_item_is_found_by_its_relations_without_training_again(grown: FlaskClient) -> None:
+    assert grown.get("/v1/items/new-couch").get_json()["modalities"] == ["graph"]
+    assert grown.get("/v1/items/new-thing").get_json()["modalities"] == []
+    couches = ask(grown, [{"entity": "tag:couch"}], size=20, paths=True)["hits"]
+    new = next(hit for hit in couches if hit["id"] == "new-couch")
+    assert [told(path) for path in new["paths"]] == ["tag:couch <has_tag new-couch"]
+    near = ask(grown, [{"item": "new-couch"}], size=10, paths=True)["hits"]
+    assert sum("Couch" in hit["source"]["tags"] for hit in near) >= 8
+    assert told(near[0]["paths"][0]) == f"tag:couch <has_tag {near[0]['id']}"
 
 
 # --- entities

@@ -10,12 +10,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from encoders.contract import Encoder, Graph, load_encoder
-from encoders.graph import CONCEPT_WEIGHT, GraphEncoder, load
+from encoders.graph import CONCEPT_WEIGHT, GraphEncoder, GraphFile, load
+from encoders.parts.names import Name
 from es_mappings.errors import BadInput, BadTerm, EncoderError, SettingsError
 from es_mappings.settings import ModalitySettings
-from es_mappings.types import Entity, EntityTerm, ImageTerm, ItemTerm, Step, TextTerm, Tie
+from es_mappings.types import Entity, EntityTerm, Fields, ImageTerm, ItemTerm, Step, TextTerm, Tie
 
 ENTITIES = ["item:1", "item:2", "tag:sofa", "tag:red", "42", "tag:anti-red"]
 VECTORS = np.array([[1, 0, 0], [0.6, 0.8, 0], [0, 1, 0], [0, 0, 1], [-1, 0, 0], [0, 0, -1]], dtype=np.float32)
@@ -282,3 +285,88 @@ def test_entities_are_found_by_name_with_what_tells_them_apart(encoder: GraphEnc
     )
     assert encoder.search("nothing known", 10, ["en"]) == []
     assert len(encoder.search("sofa", 1, ["en"])) == 1
+
+
+# --- items that the graph does not know
+
+RELATIONS = {"tags": "has_tag"}
+
+
+def newcomer(encoder: GraphEncoder, *tags: Any, identifier: str = "new") -> np.ndarray | None:
+    encoded = encoder.encode_items([[identifier, Fields({"tags": list(tags)})]], Path())
+    assert encoded.errors == {}
+    return encoded.vectors["graph"][0]
+
+
+@pytest.fixture
+def open_encoder(path: Path) -> GraphEncoder:
+    return load("graph", settings(path, relations=RELATIONS), {})
+
+
+def test_a_new_item_s_vector_is_what_the_model_expects_and_the_mean_of_its_neighbours(tmp_path: Path) -> None:
+    weights = np.array([[1, 2, 3]], dtype=np.float32)
+    encoder = load("graph", settings(write(tmp_path / "g.npz", relation_vectors=weights), relations=RELATIONS), {})
+    sofa, red = VECTORS[2], VECTORS[3]
+    own = weights[0] * (sofa + red)
+    near = sofa / np.sqrt(2 + 1) + red / np.sqrt(1 + 1)
+    expected = own / np.linalg.norm(own) + near / np.linalg.norm(near)
+    np.testing.assert_allclose(newcomer(encoder, "tag:sofa", "red"), expected / np.linalg.norm(expected), atol=1e-6)
+
+
+@pytest.mark.parametrize("tags", [["tag:sofa"], ["Sofa"], ["ＳＯＦＡ"], ["沙发"], ["sofa", "tag:sofa", "no such tag"]])
+def test_a_value_is_an_id_or_a_name_of_what_the_relation_leads_to(open_encoder: GraphEncoder, tags: list[str]) -> None:
+    np.testing.assert_allclose(newcomer(open_encoder, *tags), VECTORS[2], atol=1e-6)
+
+
+def test_a_name_that_the_relation_does_not_lead_to_says_nothing(open_encoder: GraphEncoder) -> None:
+    assert newcomer(open_encoder, "Big bed") is None
+    assert newcomer(open_encoder) is None
+    assert newcomer(open_encoder, "tag:red", "tag:anti-red") is None
+
+
+def test_an_item_of_the_graph_keeps_its_node(open_encoder: GraphEncoder, encoder: GraphEncoder) -> None:
+    np.testing.assert_array_equal(newcomer(open_encoder, "red", identifier="item:1"), VECTORS[0])
+    assert newcomer(encoder, "red") is None  # without the option nothing is read
+
+
+def test_relations_are_part_of_what_made_the_vectors(open_encoder: GraphEncoder, encoder: GraphEncoder) -> None:
+    assert open_encoder.provenance["graph"].fingerprint != encoder.provenance["graph"].fingerprint
+    assert re.fullmatch(r"[0-9a-f]{16}", open_encoder.provenance["graph"].fingerprint)
+
+
+@pytest.mark.parametrize("value", [{"a": 1}, True, 1.5, ["red", None]])
+def test_a_value_of_a_wrong_type_is_that_items_error(open_encoder: GraphEncoder, value: Any) -> None:
+    encoded = open_encoder.encode_items([["new", Fields({"tags": value})], ["item:1"]], Path())
+    assert list(encoded.errors) == [0]
+    assert str(encoded.errors[0]).startswith("tags: ")
+    assert encoded.vectors["graph"][1] is not None
+
+
+def test_an_unknown_relation_is_refused_with_the_field(path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"modalities\.graph\.relations\.maker: 'made_by'.*has_tag"):
+        load("graph", settings(path, relations={"maker": "made_by"}), {})
+
+
+def test_paths_lead_to_a_new_item_and_from_one(open_encoder: GraphEncoder) -> None:
+    new = {"id": "new", "tags": ["Sofa"]}
+    ((path,),) = open_encoder.paths(["item:1"], [new], ["en"])
+    assert [(step.direction, step.to.id) for step in path.steps] == [("out", "tag:sofa"), ("in", "new")]
+    assert open_encoder.named(ItemTerm("new"), new) == ("tag:sofa",)
+    assert open_encoder.paths(["item:1"], [{"id": "new", "tags": [{}]}], ["en"]) == [()]
+
+
+@given(st.lists(st.integers(0, 5), unique=True, min_size=1), st.randoms())
+def test_the_order_of_an_item_s_values_decides_nothing(tags: list[int], random: Any) -> None:
+    values = [ENTITIES[number] for number in tags]
+    shuffled = list(values)
+    random.shuffle(shuffled)
+    names = tuple(Name(entity, "en", name) for entity, name in NAMES)
+    triples = np.array([[0, 0, 2], [1, 0, 2], [4, 0, 3], [4, 0, 5]], dtype=np.int32)
+    weights = np.ones((1, 3), dtype=np.float32)
+    graph = GraphFile(tuple(ENTITIES), VECTORS, ("has_tag",), weights, triples, names, "f")
+    encoder = GraphEncoder("graph", graph, relations=RELATIONS)
+    first, second = newcomer(encoder, *values), newcomer(encoder, *shuffled)
+    assert (first is None) == (second is None)
+    if first is not None and second is not None:
+        np.testing.assert_array_equal(first, second)
+        assert np.isclose(np.linalg.norm(first), 1, atol=1e-6)

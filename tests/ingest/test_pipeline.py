@@ -20,13 +20,22 @@ from es_mappings.errors import EngineUnavailable
 from es_mappings.provenance import Manifest, Receipt
 from es_mappings.schema import build_schema
 from es_mappings.settings import EngineSettings, LexicalSettings, ModalitySettings
-from es_mappings.types import EncodedItem, Item, Provenance, Space, Term, TextTerm, Vector
+from es_mappings.types import EncodedItem, Fields, Item, Provenance, Space, Term, TextTerm, Vector
 from ingest.centres import MOST_TEXTS, SAMPLE
-from ingest.pipeline import BATCH, Summary, ingest
+from ingest.pipeline import BATCH, Summary, ingest, source_values
 from ingest.records import Rejected
 from ingest.sinks import open_sink
 
 DIMS = 8
+
+
+def test_an_encoder_reads_the_values_of_its_source_and_then_its_relations_by_name() -> None:
+    modality = ModalitySettings(encoder="graph", source=("id", "sku"), relations={"tags": "has_tag", "maker.id": "by"})
+    assert source_values(Item("1", {"id": "1", "tags": ["a"], "maker": {"id": 2}}), modality) == [
+        "1",
+        Fields({"tags": ["a"], "maker.id": 2}),
+    ]
+    assert source_values(Item("1", {"id": "1", "tags": None}), modality) == ["1"]
 
 
 class Letters:
