@@ -38,6 +38,7 @@ FOLDS = 3
 FIELDS = {"tags": "has_tag", "category": "in_category", "creator": "made_by"}
 LABELS = ("has_tag", "in_category")
 GOAL = 0.8
+"""The share of the trained items' nDCG@10."""
 
 Triple = tuple[str, str, str]
 Matrix = NDArray[np.float64]
@@ -64,8 +65,7 @@ def main() -> None:
     order = np.random.default_rng(0).permutation(list(catalogue.items))
     folds = [measure(catalogue, trained, set(order[fold::SHARE].tolist()), given.folder) for fold in range(FOLDS)]
     found = summary(folds) | {"items": len(order), "held_out": len(order) // SHARE, "folds": FOLDS}
-    shares = found["share_of_trained"]
-    found["reached"] = all(share >= GOAL for way in shares.values() for share in way.values())
+    found["reached"] = all(found["share_of_trained"][way]["ndcg_at_10"] >= GOAL for way in ("fields", "all"))
     text = json.dumps(found, indent=2)
     sys.stdout.write(text + "\n")
     if given.output:

@@ -115,6 +115,8 @@ class SearchService:
         """Load what the first query would wait for."""
         for encoder in self._encoders.values():
             encoder.encode_query(TextTerm("warm"))
+        for graph in self._graphs.values():
+            graph.search("warm", 1, ())
 
     def close(self) -> None:
         self._searcher.close()

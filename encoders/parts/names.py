@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from encoders.parts.linking import tokens
 from es_mappings.types import MATCHES, Match
 
-MOST_EXAMINED = 10_000
+MOST_EXAMINED = 2_000
 """Names that are looked at for one text: those of the entities with the highest priority. A single letter fits many."""
 
 _LAST = "\U0010ffff"
@@ -81,7 +81,7 @@ class NameIndex:
             return np.empty(0, dtype=np.int64)
         numbers = np.unique(self._bearing(words[-1], words[-1] + _LAST))
         for word in words[:-1]:
-            numbers = np.intersect1d(numbers, self._bearing(word, word + "\0"))
+            numbers = _common(numbers, self._bearing(word, word + "\0"))
         return numbers[:MOST_EXAMINED]
 
     def _bearing(self, first: str, beyond: str) -> NDArray[np.int64]:
@@ -93,6 +93,13 @@ class NameIndex:
             return Found(name, "name", 1.0)
         share = min(_letters(typed) / _letters(key), 1.0)
         return Found(name, "prefix" if key.startswith(typed) else "word", share)
+
+
+def _common(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.int64]:
+    """What two ascending columns share; the shorter one is looked up in the longer."""
+    short, long = sorted((first, second), key=len)
+    places = np.searchsorted(long, short)
+    return short[(places < len(long)) & (long[np.minimum(places, len(long) - 1)] == short)] if len(long) else short
 
 
 def _letters(key: str) -> int:
