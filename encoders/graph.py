@@ -287,7 +287,7 @@ class GraphEncoder:
             return None
         relations, tails = np.array(links, dtype=np.int64).T
         own = _direction(np.sum(self.graph.relation_vectors[relations] * self.graph.vectors[tails], axis=0))
-        near = self._smooth(np.unique(tails), self.facts.degrees(np.unique(tails)) + 1)
+        near = self._smooth(tails, self.facts.degrees(tails) + 1)
         return own if own is None or near is None else _direction(own + near)
 
     def _vector(self, entity: str | None) -> Vector | None:
