@@ -56,6 +56,9 @@ against the items that are titled so or tagged so: 0.62 without the items, 0.80 
 0.85 at 1, 0.86 at 1.5, 0.83 at 2; against the tagged ones alone 1.00, 0.41, 0.75, 0.95, 0.97.
 """
 
+COSINE = "cosine-distmult"
+"""The model whose relations are weights of the very vectors that the index compares; those of others are not."""
+
 MOST_LISTED = 50
 """Relations that an error lists."""
 
@@ -64,15 +67,16 @@ MOST_LISTED = 50
 class GraphFile:
     """What a trained graph's file holds, see `encoders.training.graph.train_graph`.
 
-    entities: (n,) ids. vectors: (n, dims) float32 of unit length. relations: their names. relation_vectors: (r, dims)
-    float32, positive. triples: (m, 3) numbers of head entity, relation, tail entity. names: in the order of the file.
+    entities: (n,) ids. vectors: (n, dims) float32 of unit length. relations: their names. relation_weights: (r, dims)
+    float32, positive, as in `relation_vectors`; None for another model than COSINE, whose relations do not act on these
+    vectors. triples: (m, 3) numbers of head entity, relation, tail entity. names: in the order of the file.
     fingerprint: of the file's contents, see `encoders.parts.weights.fingerprint`.
     """
 
     entities: tuple[str, ...]
     vectors: Matrix
     relations: tuple[str, ...]
-    relation_vectors: Matrix
+    relation_weights: Matrix | None
     triples: NDArray[np.int32]
     names: tuple[Name, ...]
     fingerprint: str
@@ -113,18 +117,24 @@ def read_graph_file(path: Path) -> GraphFile:
                 entities=tuple(arrays["entities"].tolist()),
                 vectors=np.ascontiguousarray(arrays["vectors"], dtype=np.float32),
                 relations=tuple(arrays["relations"].tolist()),
-                relation_vectors=np.ascontiguousarray(arrays["relation_vectors"], dtype=np.float32),
+                relation_weights=_weights(arrays),
                 triples=arrays["triples"],
                 names=tuple(map(Name, *(arrays[f"name_{part}"].tolist() for part in ("entity", "language", "text")))),
                 fingerprint=fingerprint([path], VERSION),
             )
-    except (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, LookupError, EOFError, AttributeError, zipfile.BadZipFile) as error:
         raise EncoderError(f"{path}: not a graph that `maxcos graph train` wrote ({error})") from error
     if graph.vectors.ndim != 2 or len(graph.vectors) != len(graph.entities):
         raise EncoderError(f"{path}: {len(graph.entities)} entities, but vectors {graph.vectors.shape}")
-    if graph.relation_vectors.shape != (len(graph.relations), graph.vectors.shape[1]):
-        raise EncoderError(f"{path}: {len(graph.relations)} relations, but vectors {graph.relation_vectors.shape}")
+    weights = graph.relation_weights
+    if weights is not None and weights.shape != (len(graph.relations), graph.vectors.shape[1]):
+        raise EncoderError(f"{path}: {len(graph.relations)} relations, but vectors {weights.shape}")
     return graph
+
+
+def _weights(arrays: Mapping[str, NDArray[Any]]) -> Matrix | None:
+    model = json.loads(str(arrays["settings"])).get("model", COSINE)
+    return np.ascontiguousarray(arrays["relation_vectors"], dtype=np.float32) if model == COSINE else None
 
 
 class GraphEncoder:
@@ -228,9 +238,9 @@ class GraphEncoder:
             q = unit(unit(w_r * v) + unit(sum_j v_j / sqrt(deg_j)))          j over the neighbours by r
 
         The first is the unit vector x with the highest sum_i w_ri v_i x_i, which is how the model scores triples of r,
-        the same in both directions. The second is what training smooths with, over one relation and, where it is
-        asked, one direction. On the demo catalogue 83 % of the ten nearest items share the item's maker, kind, size,
-        category or tag by that relation; 71 % by the first part alone, 70 % by v.
+        the same in both directions; of a model without such weights it is v. The second is what training smooths with,
+        over one relation and, where it is asked, one direction. On the demo catalogue 83 % of the ten nearest items
+        share the item's maker, kind, size, category or tag by that relation; 71 % by the first part alone, 70 % by v.
         """
         entity = self._numbers.get(term.id)
         if entity is None:
@@ -239,7 +249,8 @@ class GraphEncoder:
         if term.relation is None:
             return vector
         relation = self._relation(term.relation)
-        expected: Vector = unit(self.graph.relation_vectors[relation] * vector[None, :], term.relation)[0]
+        weights = self.graph.relation_weights
+        expected: Vector = vector if weights is None else unit(weights[relation] * vector[None, :], term.relation)[0]
         neighbours = self._neighbours(entity, relation, term)
         known = self._smooth(neighbours, self.facts.degrees(neighbours))
         both = None if known is None else _direction(expected + known)
@@ -280,15 +291,19 @@ class GraphEncoder:
             v = unit(unit(sum w_r * v_j) + unit(sum v_j / sqrt(deg_j)))
 
         Training ends with unit(u + unit(sum u_j / sqrt(deg_j))). Of the item's own u nothing is known but its triples,
-        and the first part is the unit vector to which the model gives the highest sum of their scores. The degrees
-        count the item too. `benchmarks/graph_cold_start.py` measures it.
+        and the first part is the unit vector to which the model gives the highest sum of their scores; of a model
+        without such weights there is only the second. The degrees count the item too.
+        `benchmarks/graph_cold_start.py` measures it.
         """
         if not links:
             return None
         relations, tails = np.array(links, dtype=np.int64).T
-        own = _direction(np.sum(self.graph.relation_vectors[relations] * self.graph.vectors[tails], axis=0))
         near = self._smooth(tails, self.facts.degrees(tails) + 1)
-        return own if own is None or near is None else _direction(own + near)
+        weights = self.graph.relation_weights
+        if weights is None or near is None:
+            return near
+        own = _direction(np.sum(weights[relations] * self.graph.vectors[tails], axis=0))
+        return near if own is None else _direction(own + near)
 
     def _vector(self, entity: str | None) -> Vector | None:
         number = None if entity is None else self._numbers.get(entity)

@@ -442,7 +442,8 @@
   }
 
   const relationName = (r) => STRINGS[lang][`relation_${r}`] ?? r.replaceAll("_", " ");
-  const entityName = (e) => e.names?.[lang] ?? e.name ?? e.id;
+  /** An entity that nobody named is called by the end of its id: "very large" of "size:very-large". */
+  const entityName = (e) => e.names?.[lang] ?? (e.name === e.id ? e.id.split(/[:/#]/).filter(Boolean).pop()?.replace(/[-_]/g, " ") : e.name) ?? e.id;
 
   /** A path from what the search names to the item, which stands at its end and is not named again. For the ear its triples, each as it is meant. */
   function pathLine({ from, steps }) {

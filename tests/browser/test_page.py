@@ -196,6 +196,9 @@ def test_more_links_open_by_keyboard(page: Page, service: str, complaints: list[
     page.keyboard.press("Enter")
     expect(card.get_by_test_id("path").nth(1)).to_be_visible()
     expect(card.get_by_test_id("path").nth(1)).to_contain_text("Bedroom")
+    expect(card.get_by_test_id("path").nth(2).locator("[aria-hidden]")).to_have_text(
+        "Bed → has size → very large ← has size"
+    )
 
 
 def test_words_that_name_nothing_of_the_graph_show_no_links(page: Page, service: str, complaints: list[str]) -> None:

@@ -228,6 +228,18 @@ def test_an_unknown_relation_is_refused_by_name(chain: GraphEncoder) -> None:
     assert refused.value.member == "relation"
 
 
+def test_a_model_without_weights_on_these_vectors_says_what_is_known(tmp_path: Path) -> None:
+    other = {"settings": np.array('{"model": "rotate"}'), "relation_vectors": np.ones((1, 7), dtype=np.float32)}
+    encoder = load("graph", settings(write(tmp_path / "g.npz", **other), relations=RELATIONS), {})
+    near = VECTORS[2] / np.sqrt(2 + 1) + VECTORS[3] / np.sqrt(1 + 1)
+    np.testing.assert_allclose(newcomer(encoder, "sofa", "red"), near / np.linalg.norm(near), atol=1e-6)
+    both = VECTORS[0] + VECTORS[2]
+    np.testing.assert_allclose(towards(encoder, "item:1", "has_tag"), both / np.linalg.norm(both), atol=1e-6)
+    np.testing.assert_allclose(
+        towards(encoder, "tag:red", "has_tag", "in"), (VECTORS[3] + VECTORS[4]) / np.sqrt(2), atol=1e-6
+    )
+
+
 def test_weights_of_another_shape_are_refused(tmp_path: Path) -> None:
     with pytest.raises(EncoderError, match="1 relations, but vectors"):
         load("graph", settings(write(tmp_path / "graph.npz", relation_vectors=WEIGHTS)), {})
