@@ -515,7 +515,7 @@
     const shown = orderOf(Object.fromEntries([...present].map((m) => [m, true])));
     $("legend").hidden = !shown.length;
     $("legend-list").replaceChildren(...shown.map((m) => el("div", { "data-modality": m }, el("dt", {}, modalityName(m)),
-      own(STRINGS.en, `legend_${m}`) ? el("dd", {}, say(`legend_${m}`), ...(m === "graph" ? [" ", say("legend_path")] : [])) : "")));
+      own(STRINGS.en, `legend_${m}`) ? el("dd", {}, say(`legend_${m}`)) : "", m === "graph" ? el("dd", {}, say("legend_path")) : "")));
   }
 
   // -- suggestions: a combobox whose list never takes the focus ------------------------------------------------------
