@@ -65,5 +65,8 @@ def shop(shop_folder: Path, models: Path) -> Iterator[Settings]:
 @pytest.fixture(scope="session")
 def shop_on_cluster(shop: Settings, shop_folder: Path) -> Iterator[Settings]:
     """The demo catalogue on Elasticsearch, with the graph that was trained for the embedded store."""
+    config = shop_folder / "maxcos.toml"
+    embedded = config.read_text("utf-8")
     with built(shop_folder, start_engine("elasticsearch-9")) as settings:
+        config.write_text(embedded, "utf-8")  # other tests read it as that of `shop`
         yield settings

@@ -19,7 +19,7 @@ from es_mappings.embedded import open_store, store_file
 from es_mappings.errors import BadInput, ProvenanceMismatch, SettingsError
 from es_mappings.schema import build_schema
 from es_mappings.settings import EngineSettings, LexicalSettings, ModalitySettings
-from es_mappings.types import Item, Provenance, Space, Term, Tombstone, Vector
+from es_mappings.types import Fields, Item, Provenance, Space, Term, Tombstone, Vector
 from ingest import pipeline
 from ingest.encoding import Encoding
 from ingest.pipeline import Summary, ingest
@@ -121,6 +121,17 @@ def item(identifier: str, **fields: Any) -> Item:
 
 A = item("a", title="oak", photo="a.png")
 B = item("b", title="ash")
+
+
+def test_an_encoder_reads_the_values_of_its_source_and_then_its_relations_by_name(index: Index) -> None:
+    modality = ModalitySettings(encoder="graph", source=("id", "sku"), relations={"tags": "has_tag", "maker.id": "by"})
+    schema = build_schema(LexicalSettings(), index.encoders.values())
+    encoding = Encoding(schema, {"graph": modality}, {}, index.folder)
+    assert encoding.values(item("1", tags=["a"], maker={"id": 2}), "graph") == [
+        "1",
+        Fields({"tags": ["a"], "maker.id": 2}),
+    ]
+    assert encoding.values(item("1", tags=None), "graph") == ["1"]
 
 
 def test_what_is_there_is_left_alone(index: Index) -> None:
