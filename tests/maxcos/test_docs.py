@@ -162,7 +162,7 @@ def test_the_query_language_is_as_its_page_says(service: str, shop: Settings, sh
 
 def test_the_graph_is_as_its_page_says(tmp_path: Path) -> None:
     build, find, ask, explain = commands("docs/graph.md")
-    assert "8 of 8 items written; vectors: 8 graph" in shell(build, tmp_path)
+    assert "8 items written, 0 unchanged, 0 deleted; vectors: 8 graph" in shell(build, tmp_path)
     config = tmp_path / "maxcos.toml"
     with served(load_settings(config), config) as url:
         scripts = (script.replace("http://127.0.0.1:8000", url) for script in (find, ask, explain))
