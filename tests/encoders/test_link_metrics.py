@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from encoders.training.graph import evaluate
 from encoders.training.graph.evaluate import LinkMetrics, Score, filtered_ranks, link_metrics
 from encoders.training.triples import Triples
+from es_mappings.errors import EncoderError
 
 ENTITIES, RELATIONS = 5, 2
 
@@ -76,7 +77,7 @@ def test_the_scores_stay_as_they_are() -> None:
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_a_diverged_model_has_no_rank(value: float) -> None:
     scores = np.full((2 * RELATIONS, ENTITIES, ENTITIES), value, dtype=np.float32)
-    with pytest.raises(FloatingPointError, match="diverged"):
+    with pytest.raises(EncoderError, match="diverged"):
         filtered_ranks(table(scores), array([(0, 0, 1)]), array([]), ENTITIES, RELATIONS)
 
 

@@ -165,8 +165,8 @@ def test_tensorboard_is_logged_to_where_it_is_installed(
     first, second = WRITERS
     assert first.folder == str(tmp_path / "state" / "tensorboard") and first.closed and second.closed
     assert (first.purge_step, second.purge_step) == (1, 6)
-    assert [(name, step) for name, _, step in first.rows] == [*(("loss", i) for i in range(1, 6)), ("mrr", 5)]
-    assert [(name, step) for name, _, step in second.rows] == [("loss", 6), ("mrr", 6)]
+    assert [(name, step) for name, _, step in first.rows] == [*(("loss", i) for i in range(1, 6)), ("best_mrr", 5)]
+    assert [(name, step) for name, _, step in second.rows] == [("loss", 6), ("best_mrr", 6)]
 
 
 @pytest.mark.parametrize("model", RECIPES)

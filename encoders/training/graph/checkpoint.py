@@ -15,6 +15,7 @@ from encoders.training.triples import KnowledgeGraph, Triples
 from es_mappings.errors import BadInput
 
 FILE = "checkpoint.pt"
+CONTENT = frozenset({"settings", "entities", "relations", "triples", "state"})
 
 
 def digest(graph: KnowledgeGraph, *more: Triples) -> str:
@@ -24,7 +25,7 @@ def digest(graph: KnowledgeGraph, *more: Triples) -> str:
 
 
 def write_checkpoint(folder: Path, content: Mapping[str, Any]) -> None:
-    """Replace the folder's checkpoint in one step. content: plain values and tensors."""
+    """Replace the folder's checkpoint in one step. content: plain values and tensors under the names of CONTENT."""
     folder.mkdir(parents=True, exist_ok=True)
     part = folder / f"{FILE}.{os.getpid()}.part"
     try:
@@ -43,7 +44,7 @@ def read_checkpoint(folder: Path) -> dict[str, Any] | None:
         content = torch.load(file, weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, LookupError, pickle.UnpicklingError) as error:
         raise BadInput(f"{file}: not a checkpoint of `maxcos graph train` ({error})") from error
-    if not isinstance(content, dict):
+    if not isinstance(content, dict) or not content.keys() >= CONTENT:
         raise BadInput(f"{file}: not a checkpoint of `maxcos graph train`")
     return content
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoders.training.triples import Triples
+from es_mappings.errors import EncoderError
 
 Ranks = NDArray[np.float64]
 
@@ -50,7 +51,7 @@ def filtered_ranks(score: Score, triples: Triples, known: Triples, entities: int
     """The ranks of m triples' tails, then those of their heads, shape (2m,); 1 is best, ties have their mean.
 
     known: shape (k, 3), all triples that count as true beside the ranked ones.
-    Raises FloatingPointError where a score is not a finite number: such a model has diverged, and would rank first.
+    Raises EncoderError where a score is not a finite number: such a model has diverged, and would rank first.
     """
     answers = _Answers(np.concatenate([known, triples]), entities, relations)
     asked, slots, right = both_ends(triples, relations)
@@ -60,7 +61,7 @@ def filtered_ranks(score: Score, triples: Triples, known: Triples, entities: int
         batch = slice(start, start + size)
         scores = np.array(score(asked[batch], slots[batch]), dtype=np.float32)
         if not np.isfinite(scores).all():
-            raise FloatingPointError("the model's scores are not finite: it has diverged")
+            raise EncoderError("the model's scores are not finite numbers: its training has diverged")
         rows = np.arange(len(scores))
         target = scores[rows, right[batch]][:, None]
         scores[answers.of(asked[batch], slots[batch])] = -np.inf

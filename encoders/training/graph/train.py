@@ -186,7 +186,7 @@ def _links(
     with tqdm(total=epochs, initial=fit.epoch, desc=model, unit="epoch", disable=not progress) as bar:
 
         def after_epoch() -> None:
-            scalars = {"loss": fit.loss} | ({} if fit.mrr is None else {"mrr": fit.mrr})
+            scalars = {"loss": fit.loss} | ({} if fit.mrr is None else {"best_mrr": fit.mrr})
             bar.set_postfix({name: f"{value:.3f}" for name, value in scalars.items()}, refresh=False)
             bar.update()
             if checkpoint and log:
