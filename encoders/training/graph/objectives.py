@@ -23,7 +23,7 @@ from encoders.training.graph.edges import KnownEdges
 from encoders.training.graph.network import LinkNetwork
 from encoders.training.graph.recipes import Recipe
 
-LARGEST_BATCH, SMALLEST_BATCH = 1024, 32
+LARGEST_SAMPLED_BATCH, SMALLEST_BATCH = 1024, 32
 NEGATIVES = 256
 """Entities that a minibatch's right answers are told from."""
 NEIGHBOURS = 16
@@ -45,7 +45,9 @@ class AllEntities:
         self._slots = graph.edata["slot"]
 
     def __call__(self) -> Iterator[Tensor]:
-        for batch in torch.split(torch.randperm(len(self._slots)), _batch_size(len(self._slots), self._recipe)):
+        for batch in torch.split(
+            torch.randperm(len(self._slots)), _batch_size(len(self._slots), self._recipe, self._recipe.batch)
+        ):
             entities, relations = self._network.encode_all(self._graph)
             heads, slots, tails = (ids[batch] for ids in (self._heads, self._slots, self._tails))
             asked, penalty = _ask(self._network, self._recipe, entities, relations, heads, slots, tails)
@@ -70,7 +72,11 @@ class SampledEntities:
     def __call__(self) -> Iterator[Tensor]:
         edges = torch.randperm(self._graph.num_edges())
         for batch in dgl.dataloading.DataLoader(
-            self._graph, edges, self._sampler, batch_size=_batch_size(len(edges), self._recipe), shuffle=False
+            self._graph,
+            edges,
+            self._sampler,
+            batch_size=_batch_size(len(edges), self._recipe, LARGEST_SAMPLED_BATCH),
+            shuffle=False,
         ):
             yield self._loss(*batch)
 
@@ -107,8 +113,8 @@ class _SharedEntities:
         return drawn, drawn
 
 
-def _batch_size(edges: int, recipe: Recipe) -> int:
-    return min(max(edges // recipe.steps, SMALLEST_BATCH), LARGEST_BATCH)
+def _batch_size(edges: int, recipe: Recipe, largest: int) -> int:
+    return min(max(edges // recipe.steps, SMALLEST_BATCH), largest)
 
 
 def _ask(

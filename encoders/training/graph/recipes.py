@@ -15,7 +15,7 @@ class Recipe:
     """How a model is trained.
 
     n3: weight of the nuclear norm. dropout: of questions, and of layers. layers: of message passing under the score.
-    steps: minibatches per epoch, as far as their sizes allow it.
+    steps: minibatches per epoch, as far as their sizes allow it. batch: the largest one that meets all entities.
     """
 
     scoring: Scoring
@@ -27,6 +27,7 @@ class Recipe:
     dropout: float = 0.0
     layers: int = 0
     steps: int = 40
+    batch: int = 256
 
 
 COSINE = "cosine-distmult"
@@ -35,9 +36,11 @@ COSINE = "cosine-distmult"
 RECIPES = {
     "transe": Recipe(TransE(), dims=200, epochs=60, learning_rate=0.1, initial=0.1),
     "distmult": Recipe(DistMult(), dims=200, epochs=60, learning_rate=0.1, initial=0.001, n3=0.01, dropout=0.3),
-    "complex": Recipe(ComplEx(), dims=400, epochs=60, learning_rate=0.1, initial=0.001, n3=0.003, dropout=0.3),
+    "complex": Recipe(ComplEx(), dims=400, epochs=60, learning_rate=0.1, initial=0.001, n3=0.004, dropout=0.3),
     "rotate": Recipe(RotatE(), dims=400, epochs=60, learning_rate=0.2, initial=0.1),
-    "compgcn": Recipe(ComplEx(), dims=200, epochs=60, learning_rate=0.01, initial=0.1, dropout=0.3, layers=1, steps=10),
+    "compgcn": Recipe(
+        ComplEx(), dims=200, epochs=60, learning_rate=0.01, initial=0.1, dropout=0.3, layers=1, steps=10, batch=1024
+    ),
 }
 
 MODELS = (COSINE, *RECIPES)

@@ -47,6 +47,21 @@ class TrainingReport:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class _Task:
+    """The arguments of `train_graph`, with triples in place of their files."""
+
+    graph: KnowledgeGraph
+    valid: Triples | None
+    known: Triples
+    model: str
+    dims: int | None
+    epochs: int | None
+    seed: int
+    checkpoint: Path | None
+    progress: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Learnt:
     epochs: int
     loss: float
@@ -94,11 +109,9 @@ def train_graph(
     others = np.concatenate(
         [graph.triples[:0], *(numbered(path, graph.entities, graph.relations, problems) for path in known)]
     )
+    task = _Task(graph, validation, others, model, dims, epochs, seed, checkpoint, progress)
     with reproducible(seed):
-        if model == COSINE:
-            learnt = _cosine(graph, validation, others, dims, epochs, seed, checkpoint, progress)
-        else:
-            learnt = _links(graph, validation, others, model, dims, epochs, seed, checkpoint, progress)
+        learnt = _cosine(task) if model == COSINE else _links(task)
     save(output, graph, learnt.settings, learnt.arrays)
     return TrainingReport(
         model=model,
@@ -113,19 +126,11 @@ def train_graph(
     )
 
 
-def _cosine(
-    graph: KnowledgeGraph,
-    valid: Triples | None,
-    known: Triples,
-    dims: int | None,
-    epochs: int | None,
-    seed: int,
-    checkpoint: Path | None,
-    progress: bool,
-) -> _Learnt:
-    if checkpoint:
+def _cosine(task: _Task) -> _Learnt:
+    if task.checkpoint:
         raise BadInput(f"{COSINE} trains in one go, without checkpoints; the other models have them")
-    dims, epochs = dims or cosine.DIMS, epochs or cosine.EPOCHS
+    graph, valid, seed = task.graph, task.valid, task.seed
+    dims, epochs = task.dims or cosine.DIMS, task.epochs or cosine.EPOCHS
     relations = len(graph.relations)
     network = cosine.CosineDistMult(len(graph.entities), relations, dims)
     if valid is None:
@@ -134,11 +139,11 @@ def _cosine(
         train = graph.triples
     last = 0 if len(train) == len(graph.triples) else -(-epochs // 4)
     mrr = None
-    with tqdm(total=epochs + last, desc="graph", unit="epoch", disable=not progress) as bar:
+    with tqdm(total=epochs + last, desc="graph", unit="epoch", disable=not task.progress) as bar:
         loss = network.fit(train, epochs, bar)
         if len(valid):
             vectors = smooth(network.directions(), train, relations)
-            mrr = cosine.cosine_mrr(vectors, np.concatenate([graph.triples, valid, known]), valid)
+            mrr = cosine.cosine_mrr(vectors, np.concatenate([graph.triples, valid, task.known]), valid)
         if last:
             loss = network.fit(graph.triples, last, bar)
     settings = {"model": COSINE, "dims": dims, "epochs": epochs, "seed": seed, "scale": cosine.SCALE,
@@ -150,19 +155,10 @@ def _cosine(
     return _Learnt(epochs + last, loss, mrr, settings, arrays)
 
 
-def _links(
-    graph: KnowledgeGraph,
-    valid: Triples | None,
-    known: Triples,
-    model: str,
-    dims: int | None,
-    epochs: int | None,
-    seed: int,
-    checkpoint: Path | None,
-    progress: bool,
-) -> _Learnt:
+def _links(task: _Task) -> _Learnt:
+    graph, valid, model, seed, checkpoint = task.graph, task.valid, task.model, task.seed, task.checkpoint
     recipe = RECIPES[model]
-    dims, epochs = dims or recipe.dims, epochs or recipe.epochs
+    dims, epochs = task.dims or recipe.dims, task.epochs or recipe.epochs
     if recipe.scoring.is_complex and dims % 2:
         raise BadInput(f"{model} needs an even number of dimensions: real and imaginary parts")
     train = graph.triples
@@ -170,9 +166,9 @@ def _links(
         train, valid = hold_out(train, len(graph.entities), np.random.default_rng(seed))
     settings = {"model": model, "dims": dims, "seed": seed}
     settings |= {name: value for name, value in asdict(recipe).items() if name not in ("scoring", "dims", "epochs")}
-    fit = Fit(len(graph.entities), len(graph.relations), train, valid, known, dims=dims, recipe=recipe, seed=seed)
+    fit = Fit(len(graph.entities), len(graph.relations), train, valid, task.known, dims=dims, recipe=recipe, seed=seed)
     content = {
-        "settings": settings | {"data": digest(graph, valid, known)},
+        "settings": settings | {"data": digest(graph, valid, task.known)},
         "entities": list(graph.entities),
         "relations": list(graph.relations),
         "triples": torch.from_numpy(graph.triples),
@@ -183,7 +179,7 @@ def _links(
     if before:
         fit.restore(before["state"])
     log = Log(checkpoint, fit.epoch + 1) if checkpoint else None
-    with tqdm(total=epochs, initial=fit.epoch, desc=model, unit="epoch", disable=not progress) as bar:
+    with tqdm(total=epochs, initial=fit.epoch, desc=model, unit="epoch", disable=not task.progress) as bar:
 
         def after_epoch() -> None:
             scalars = {"loss": fit.loss} | ({} if fit.mrr is None else {"best_mrr": fit.mrr})
