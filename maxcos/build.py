@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, fields
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,7 +16,7 @@ import orjson
 from tqdm import tqdm
 
 from encoders.contract import load_encoders
-from es_mappings.errors import SettingsError
+from es_mappings.errors import EncoderError, SettingsError
 from es_mappings.provenance import Manifest
 from es_mappings.schema import Schema, build_schema
 from es_mappings.settings import Settings
@@ -27,25 +29,37 @@ from ingest.sinks import open_sink
 from ingest.sources import SUFFIXES, base_of, digest, read
 
 if TYPE_CHECKING:
-    from encoders.training.graph import TrainingReport
+    from encoders.training.graph import LinkReport, TrainingReport
 
 SHOWN_PROBLEMS = 20
 
 
-def train(triples: Path, names: Path | None, output: Path, *, seed: int = 0) -> TrainingReport:
-    """Train the graph's vectors. Raises EncoderError without the extra `graph`."""
-    from es_mappings.errors import EncoderError
+def train(triples: Path, names: Path | None, output: Path, **how: Any) -> TrainingReport:
+    """Train the graph's vectors, see `train_graph`. Raises EncoderError without the extra `graph`."""
+    report: TrainingReport = _graph_training().train_graph(triples, names, output, **how)
+    _show_problems(report.problems)
+    return report
 
+
+def evaluate(model: Path, test: Path, known: Sequence[Path]) -> LinkReport:
+    """Link prediction by a trained graph, see `evaluate_links`. Raises EncoderError without the extra `graph`."""
+    report: LinkReport = _graph_training().evaluate_links(model, test, known)
+    _show_problems(report.problems)
+    return report
+
+
+def _graph_training() -> ModuleType:
     try:
-        from encoders.training.graph import train_graph
+        return importlib.import_module("encoders.training.graph")
     except ImportError as error:
         raise EncoderError(f"training a graph needs the package {error.name!r}: install the extra 'graph'") from error
-    report = train_graph(triples, names, output, seed=seed)
-    for place, reason in report.problems[:SHOWN_PROBLEMS]:
+
+
+def _show_problems(problems: Sequence[tuple[str, str]]) -> None:
+    for place, reason in problems[:SHOWN_PROBLEMS]:
         click.echo(f"{place}: {reason}", err=True)
-    if len(report.problems) > SHOWN_PROBLEMS:
-        click.echo(f"... and {len(report.problems) - SHOWN_PROBLEMS} more lines that are no triples or names", err=True)
-    return report
+    if len(problems) > SHOWN_PROBLEMS:
+        click.echo(f"... and {len(problems) - SHOWN_PROBLEMS} more lines that are no triples or names", err=True)
 
 
 def train_missing(settings: Settings, triples: Path | None, names: Path | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 CONFIG = click.option(
     "--config", type=click.Path(path_type=Path), default=Path("maxcos.toml"), show_default=True, help="Settings file."
 )
+TRIPLES = click.Path(path_type=Path, exists=True, dir_okay=False)
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -196,6 +198,10 @@ def rebuild(
     print_report(report, settings, source, as_json)
 
 
+def _print_values(values: Mapping[str, Any], as_json: bool) -> None:
+    click.echo(json.dumps(values) if as_json else "\n".join(f"{key:<12} {value}" for key, value in values.items()))
+
+
 @main.group()
 def graph() -> None:
     """The knowledge graph's embeddings."""
@@ -205,16 +211,70 @@ def graph() -> None:
 @click.argument("triples", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--names", type=click.Path(path_type=Path, exists=True), help="TSV: entity, language, name.")
 @click.option("--output", type=click.Path(path_type=Path), default=Path("graph.npz"), show_default=True)
+@click.option(
+    "--model",
+    default="cosine-distmult",
+    show_default=True,
+    help="Or transe, distmult, complex, rotate, compgcn: link predictors, see docs/graph.md.",
+)
+@click.option("--valid", type=TRIPLES, help="Triples to validate by. Default: a few of TRIPLES.")
+@click.option("--known", type=TRIPLES, multiple=True, help="More triples that validation takes for true.")
+@click.option("--dims", type=click.IntRange(1), help="Default: the model's own.")
+@click.option("--epochs", type=click.IntRange(1), help="At most so many. Default: the model's own.")
 @click.option("--seed", default=0, show_default=True)
+@click.option(
+    "--checkpoint",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for the state after every epoch, from which the same command goes on, and for TensorBoard's logs.",
+)
 @AS_JSON
-def graph_train(triples: Path, names: Path | None, output: Path, seed: int, as_json: bool) -> None:
+def graph_train(
+    triples: Path,
+    names: Path | None,
+    output: Path,
+    model: str,
+    valid: Path | None,
+    known: tuple[Path, ...],
+    dims: int | None,
+    epochs: int | None,
+    seed: int,
+    checkpoint: Path | None,
+    as_json: bool,
+) -> None:
     """Train one vector per entity of TRIPLES (TSV) and save them for serving."""
     from dataclasses import asdict
 
     from maxcos.build import train
 
-    report = asdict(train(triples, names, output, seed=seed))
-    click.echo(json.dumps(report) if as_json else "\n".join(f"{key:<12} {value}" for key, value in report.items()))
+    report = asdict(
+        train(
+            triples,
+            names,
+            output,
+            model=model,
+            valid=valid,
+            known=known,
+            dims=dims,
+            epochs=epochs,
+            seed=seed,
+            checkpoint=checkpoint,
+        )
+    )
+    _print_values(report, as_json)
+
+
+@graph.command("eval")
+@click.argument("model", type=click.Path(path_type=Path, exists=True))
+@click.option("--test", type=TRIPLES, required=True, help="Triples (TSV) to predict.")
+@click.option("--known", type=TRIPLES, multiple=True, help="More triples that count as true, such as those of --valid.")
+@AS_JSON
+def graph_eval(model: Path, test: Path, known: tuple[Path, ...], as_json: bool) -> None:
+    """Predict links with MODEL, a trained .npz or a checkpoint's folder: filtered MRR and hits, both directions."""
+    from dataclasses import asdict
+
+    from maxcos.build import evaluate
+
+    _print_values(asdict(evaluate(model, test, known)), as_json)
 
 
 @main.command()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import gzip
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from es_mappings.errors import BadInput
+
+Triples = NDArray[np.int64]
+"""Shape (m, 3): numbers of head entity, relation, tail entity."""
 
 Problem = tuple[str, str]
 """A line that was left out: its place as `file:line`, and why."""
@@ -36,13 +39,13 @@ class Name:
 class KnowledgeGraph:
     """Distinct triples over numbered entities and relations; numbers follow the first appearance in the file.
 
-    triples: shape (n, 3), int64, the columns being head entity, relation, tail entity.
+    triples: shape (m, 3), none of them twice.
     problems: the lines that were left out; the rest of the file counts all the same.
     """
 
     entities: tuple[str, ...]
     relations: tuple[str, ...]
-    triples: NDArray[np.int64]
+    triples: Triples
     names: tuple[Name, ...] = ()
     problems: tuple[Problem, ...] = ()
 
@@ -69,6 +72,25 @@ def read_graph(triples: Path, names: Path | None = None) -> KnowledgeGraph:
         names=_names(names, entities, problems) if names else (),
         problems=tuple(problems),
     )
+
+
+def numbered(path: Path, entity_ids: Sequence[str], relation_ids: Sequence[str], problems: list[Problem]) -> Triples:
+    """More triples, such as a test's, by a trained graph's numbers; what has none is added to `problems`.
+
+    Raises BadInput when the file cannot be read.
+    """
+    entities = {entity: number for number, entity in enumerate(entity_ids)}
+    relations = {relation: number for number, relation in enumerate(relation_ids)}
+    found: dict[tuple[int, int, int], None] = {}
+    strange = 0
+    for head, relation, tail in _rows(path, problems):
+        if head in entities and relation in relations and tail in entities:
+            found[entities[head], relations[relation], entities[tail]] = None
+        else:
+            strange += 1
+    if strange:
+        problems.append((f"{path}", f"{strange} triples name an entity or relation that training has not seen"))
+    return np.array(list(found), dtype=np.int64).reshape(-1, 3)
 
 
 def _names(path: Path, entities: dict[str, int], problems: list[Problem]) -> tuple[Name, ...]:

@@ -37,7 +37,7 @@ def trained(triples: Path) -> tuple[TrainingReport, Path]:
 def test_the_report_says_what_was_done(trained: tuple[TrainingReport, Path], triples: Path) -> None:
     report, _ = trained
     assert (report.entities, report.relations, report.triples) == (60 + 2 + 10 + 5, 3, 240)
-    assert report.epochs == 15 and 0 < report.seconds < 15 and 0 < report.loss < 1
+    assert report.epochs == 15 and 0 < report.seconds < 100 and 0 < report.loss < 1
     assert report.mrr is not None and report.mrr > 0.5
     assert report.problems == ((f"{triples}:241", "1 columns separated by tabs instead of 3"),)
 

@@ -285,6 +285,25 @@ def test_the_figures_on_speed_are_those_of_the_run() -> None:
     assert shown == {"segments": [str(found["segments"]) for found in results], **ms, **ratios, **recall}
 
 
+def test_the_figures_on_graphs_are_those_of_the_runs() -> None:
+    text = (ROOT / "docs/graph.md").read_text("utf-8")
+    shown = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:2] == "| "]
+    cosine, links = (
+        json.loads((ROOT / f"benchmarks/results/{name}.json").read_text("utf-8"))["rows"]
+        for name in ("graph-cosine", "graph-link-prediction")
+    )
+    for row in cosine:
+        numbers = [f"{row[name]:.3f}" for name in ("shared_neighbours", "concepts", "in_category", "has_tag")]
+        assert [f"{row['model']}, {row['vectors']}", *numbers] in shown
+    for row in links:
+        ours, theirs = row["maxcos"], row["pykeen"]
+        numbers = [
+            f"{ours[name]['mean']:.3f} ± {ours[name]['spread']:.3f}" for name in ("mrr", "hits_at_1", "hits_at_10")
+        ]
+        times = [f"{ours['cpu_seconds']:.0f} s", f"{theirs['cpu_seconds']:.0f} s"]
+        assert [row["dataset"], row["model"], *numbers, times[0], f"{theirs['mrr']['mean']:.3f}", times[1]] in shown
+
+
 def test_every_module_named_in_the_architecture_exists() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
     tree = text.split("## The tree")[1].split("## A query")[0]

@@ -1,0 +1,138 @@
+"""Cosine DistMult: the vectors of a knowledge graph whose cosine is meaningful by itself.
+
+The model is DistMult (Yang et al. 2015, "Embedding Entities and Relations for Learning and Inference in
+Knowledge Bases", arXiv:1412.6575) with two restrictions that make the cosine of two entities meaningful by itself,
+which a search engine needs, since it knows no relations:
+
+- entities are unit vectors u, and the score of a triple is  f(h, r, t) = s * sum_i w_ri u_hi u_ti;
+- the relation weights w_r are positive (softplus), so every relation is an inner product that agrees with the cosine
+  up to a stretching of the axes. Two items that share a tag both lie near the tag, hence near each other.
+
+Both ends of every triple are predicted (the DGL graph holds each triple in both directions) against negatives that
+were seen at the same end of the same relation (Krompass et al. 2015, "Type-Constrained Representation Learning in
+Knowledge Graphs", arXiv:1508.02593): a tag must be told from other tags, not from items. The loss is the sampled
+softmax (InfoNCE, van den Oord et al. 2018, arXiv:1807.03748), with negatives that are known triples left out.
+
+What is saved is not u itself but u smoothed over its neighbours, see `encoders.training.graph.index_vectors`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dgl
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from encoders.training.graph.edges import KnownEdges, two_way
+from encoders.training.graph.objectives import EndsOnly
+from encoders.training.triples import Triples
+from es_mappings.types import Matrix
+
+DIMS, EPOCHS = 128, 30
+SCALE = 6.0
+"""s above: the inverse temperature of the softmax."""
+NEGATIVES = 32
+"""Negative triples per positive one."""
+LEARNING_RATE = 0.02
+LARGEST_BATCH, SMALLEST_BATCH, STEPS_PER_EPOCH = 1024, 32, 8
+
+
+class CosineDistMult:
+    """Entities (n, dims) and relations (r, dims); gradients are sparse: a step costs what its batch holds."""
+
+    def __init__(self, entities: int, relations: int, dims: int) -> None:
+        self.entities = torch.nn.Embedding(entities, dims, sparse=True)
+        self.relations = torch.nn.Parameter(torch.zeros(relations, dims))
+        self._optimizers: list[torch.optim.Optimizer] = [
+            torch.optim.SparseAdam(list(self.entities.parameters()), lr=LEARNING_RATE),
+            torch.optim.Adam([self.relations], lr=LEARNING_RATE),
+        ]
+
+    def relation_weights(self) -> Tensor:
+        """Positive weights, shape (r, dims); a fresh parameter of 0 gives 1."""
+        return functional.softplus(self.relations + float(np.log(np.e - 1)))
+
+    def fit(self, triples: Triples, epochs: int, bar: Any) -> float:
+        """Train for some epochs; the mean loss of the last one."""
+        graph = two_way(triples, self.entities.num_embeddings, len(self.relations))
+        known = KnownEdges(graph)
+        loader = _batches(graph)
+        loss = 0.0
+        for _ in range(epochs):
+            loss = float(np.mean([self._step(graph, known, *batch[:3]) for batch in loader]))
+            bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+            bar.update()
+        return loss
+
+    def _step(self, graph: Any, known: KnownEdges, nodes: Tensor, positive: Any, negative: Any) -> float:
+        """One minibatch of b edges and b * NEGATIVES corrupted ones over the given nodes; its loss."""
+        slots = graph.edata["slot"][positive.edata[dgl.EID]]
+        heads, tails = positive.edges()
+        # The corrupted edges of one edge lie behind each other and keep its head, see _SameSlot.
+        heads_again, others = negative.edges()
+        vectors = functional.normalize(self.entities(nodes), dim=1)
+        weights = functional.embedding(slots % len(self.relations), self.relation_weights())
+        asked = SCALE * weights * functional.embedding(heads, vectors)
+        good = (asked * functional.embedding(tails, vectors)).sum(dim=1, keepdim=True)
+        bad = torch.einsum("bd,bkd->bk", asked, functional.embedding(others.view(-1, NEGATIVES), vectors))
+        is_known = known(nodes[heads_again], slots.repeat_interleave(NEGATIVES), nodes[others])
+        bad = bad.masked_fill(is_known.view_as(bad), -torch.inf)
+        logits = torch.cat([good, bad], dim=1)
+        loss = functional.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long))
+        for optimizer in self._optimizers:
+            optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        for optimizer in self._optimizers:
+            optimizer.step()
+        return loss.item()
+
+    def directions(self) -> Tensor:
+        """The unit vectors u, shape (n, dims)."""
+        return functional.normalize(self.entities.weight.detach(), dim=1)
+
+
+def _batches(graph: Any) -> Any:
+    """A loader of (node ids, positive graph, negative graph, []) over all edges, shuffled at each epoch."""
+    sampler = dgl.dataloading.as_edge_prediction_sampler(EndsOnly(), negative_sampler=_SameSlot(graph))
+    size = min(max(graph.num_edges() // STEPS_PER_EPOCH, SMALLEST_BATCH), LARGEST_BATCH)
+    edges = torch.arange(graph.num_edges())
+    return dgl.dataloading.DataLoader(graph, edges, sampler, batch_size=size, shuffle=True)
+
+
+class _SameSlot:
+    """Negative sampler: per edge NEGATIVES other ends, uniform over those seen at that end of the relation."""
+
+    def __init__(self, graph: Any) -> None:
+        _, tails = graph.edges()
+        pairs = torch.unique(torch.stack([graph.edata["slot"], tails], dim=1), dim=0)
+        self._seen = pairs[:, 1]
+        self._sizes = torch.bincount(pairs[:, 0])
+        self._starts = torch.cumsum(self._sizes, dim=0) - self._sizes
+
+    def __call__(self, graph: Any, edges: Tensor) -> tuple[Tensor, Tensor]:
+        heads, _ = graph.find_edges(edges)
+        slots = graph.edata["slot"][edges].repeat_interleave(NEGATIVES)
+        drawn = (torch.rand(len(slots), dtype=torch.float64) * self._sizes[slots]).long()
+        return heads.repeat_interleave(NEGATIVES), self._seen[self._starts[slots] + drawn]
+
+
+def cosine_mrr(vectors: Matrix, known: Triples, held_out: Triples) -> float:
+    """Filtered mean reciprocal rank of both ends of the held-out triples, by cosine (Bordes et al. 2013).
+
+    known: shape (m, 3), all triples, the held-out ones among them. Candidates are the entities seen at that end of the
+    relation; other known answers are left out.
+    """
+    ranks: list[int] = []
+    for relation in np.unique(held_out[:, 1]):
+        same = known[known[:, 1] == relation]
+        for end, other in ((2, 0), (0, 2)):
+            for triple in held_out[held_out[:, 1] == relation]:
+                is_rival = np.zeros(len(vectors), dtype=bool)
+                is_rival[same[:, end]] = True
+                is_rival[same[same[:, other] == triple[other], end]] = False
+                cosines = vectors @ vectors[triple[other]]
+                ranks.append(1 + int((cosines[is_rival] > cosines[triple[end]]).sum()))
+    return float(np.mean(1 / np.array(ranks)))

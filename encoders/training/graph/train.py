@@ -1,0 +1,205 @@
+"""From files of triples to the file of vectors that serving reads."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from encoders.training.graph import cosine
+from encoders.training.graph.checkpoint import Log, digest, read_checkpoint, write_checkpoint
+from encoders.training.graph.edges import hold_out
+from encoders.training.graph.file import save
+from encoders.training.graph.fit import Fit
+from encoders.training.graph.index_vectors import directions, smooth
+from encoders.training.graph.recipes import COSINE, MODELS, RECIPES
+from encoders.training.graph.reproduce import reproducible
+from encoders.training.triples import KnowledgeGraph, Problem, Triples, numbered, read_graph
+from es_mappings.errors import BadInput
+from es_mappings.types import Matrix
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingReport:
+    """What a training did.
+
+    epochs: how many were trained. loss: mean of the last one. mrr: the model's own mean reciprocal rank of the
+    validation triples: of cosine DistMult by the cosine of such vectors as are saved, see `cosine.cosine_mrr`, of the
+    others by their score at the best epoch; None where the graph is too small to hold any out.
+    problems: the lines of the files that were left out.
+    """
+
+    model: str
+    entities: int
+    relations: int
+    triples: int
+    epochs: int
+    loss: float
+    mrr: float | None
+    seconds: float
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Task:
+    """The arguments of `train_graph`, with triples in place of their files."""
+
+    graph: KnowledgeGraph
+    valid: Triples | None
+    known: Triples
+    model: str
+    dims: int | None
+    epochs: int | None
+    seed: int
+    checkpoint: Path | None
+    progress: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Learnt:
+    epochs: int
+    loss: float
+    mrr: float | None
+    settings: Mapping[str, Any]
+    arrays: Mapping[str, Matrix]
+
+
+def train_graph(
+    triples: Path,
+    names: Path | None,
+    output: Path,
+    *,
+    model: str = COSINE,
+    valid: Path | None = None,
+    known: tuple[Path, ...] = (),
+    dims: int | None = None,
+    epochs: int | None = None,
+    seed: int = 0,
+    checkpoint: Path | None = None,
+    progress: bool = True,
+) -> TrainingReport:
+    """Train on the triples and save the vectors, replacing `output` in one step; one seed, the same bytes.
+
+    names: None names every entity by its id.
+    model: one of MODELS. dims, epochs: None leaves them to the model.
+    valid: triples to validate by, which are not learnt; None holds a few of the triples out. Those of cosine DistMult
+    are measured once and then learnt in the last fifth of the training, which comes on top; the other models stop when
+    their validation does not get better.
+    known: more triples that validation is to take for true.
+    checkpoint: a folder for the state after every epoch; a training of the same data and settings goes on from there.
+
+    `encoders.training.graph.file` describes the file.
+
+    Raises BadInput when the files hold no triples, cannot be read, or the arguments do not fit together.
+    """
+    if model not in MODELS:
+        raise BadInput(f"{model!r} is no graph model; there are {', '.join(MODELS)}")
+    if (dims is not None and dims < 1) or (epochs is not None and epochs < 1):
+        raise BadInput("training a graph needs at least one dimension and one epoch")
+    start = time.monotonic()
+    graph = read_graph(triples, names)
+    problems = list(graph.problems)
+    validation = numbered(valid, graph.entities, graph.relations, problems) if valid else None
+    others = np.concatenate(
+        [graph.triples[:0], *(numbered(path, graph.entities, graph.relations, problems) for path in known)]
+    )
+    task = _Task(graph, validation, others, model, dims, epochs, seed, checkpoint, progress)
+    with reproducible(seed):
+        learnt = _cosine(task) if model == COSINE else _links(task)
+    save(output, graph, learnt.settings, learnt.arrays)
+    return TrainingReport(
+        model=model,
+        entities=len(graph.entities),
+        relations=len(graph.relations),
+        triples=len(graph.triples),
+        epochs=learnt.epochs,
+        loss=learnt.loss,
+        mrr=learnt.mrr,
+        seconds=time.monotonic() - start,
+        problems=tuple(problems),
+    )
+
+
+def _cosine(task: _Task) -> _Learnt:
+    if task.checkpoint:
+        raise BadInput(f"{COSINE} trains in one go, without checkpoints; the other models have them")
+    graph, valid, seed = task.graph, task.valid, task.seed
+    dims, epochs = task.dims or cosine.DIMS, task.epochs or cosine.EPOCHS
+    relations = len(graph.relations)
+    network = cosine.CosineDistMult(len(graph.entities), relations, dims)
+    if valid is None:
+        train, valid = hold_out(graph.triples, len(graph.entities), np.random.default_rng(seed))
+    else:
+        train = graph.triples
+    last = 0 if len(train) == len(graph.triples) else -(-epochs // 4)
+    mrr = None
+    with tqdm(total=epochs + last, desc="graph", unit="epoch", disable=not task.progress) as bar:
+        loss = network.fit(train, epochs, bar)
+        if len(valid):
+            vectors = smooth(network.directions(), train, relations)
+            mrr = cosine.cosine_mrr(vectors, np.concatenate([graph.triples, valid, task.known]), valid)
+        if last:
+            loss = network.fit(graph.triples, last, bar)
+    settings = {"model": COSINE, "dims": dims, "epochs": epochs, "seed": seed, "scale": cosine.SCALE,
+                "negatives": cosine.NEGATIVES, "learning_rate": cosine.LEARNING_RATE}  # fmt: skip
+    arrays = {
+        "vectors": smooth(network.directions(), graph.triples, relations),
+        "relation_vectors": network.relation_weights().detach().numpy(),
+    }
+    return _Learnt(epochs + last, loss, mrr, settings, arrays)
+
+
+def _links(task: _Task) -> _Learnt:
+    graph, valid, model, seed, checkpoint = task.graph, task.valid, task.model, task.seed, task.checkpoint
+    recipe = RECIPES[model]
+    dims, epochs = task.dims or recipe.dims, task.epochs or recipe.epochs
+    if recipe.scoring.is_complex and dims % 2:
+        raise BadInput(f"{model} needs an even number of dimensions: real and imaginary parts")
+    train = graph.triples
+    if valid is None:
+        train, valid = hold_out(train, len(graph.entities), np.random.default_rng(seed))
+    settings = {"model": model, "dims": dims, "seed": seed}
+    settings |= {name: value for name, value in asdict(recipe).items() if name not in ("scoring", "dims", "epochs")}
+    fit = Fit(len(graph.entities), len(graph.relations), train, valid, task.known, dims=dims, recipe=recipe, seed=seed)
+    content = {
+        "settings": settings | {"data": digest(graph, valid, task.known)},
+        "entities": list(graph.entities),
+        "relations": list(graph.relations),
+        "triples": torch.from_numpy(graph.triples),
+    }
+    before = read_checkpoint(checkpoint) if checkpoint else None
+    if before and before["settings"] != content["settings"]:
+        raise BadInput(f"{checkpoint}: the checkpoint of a training with other settings or data; name another folder")
+    if before:
+        fit.restore(before["state"])
+    log = Log(checkpoint, fit.epoch + 1) if checkpoint else None
+    with tqdm(total=epochs, initial=fit.epoch, desc=model, unit="epoch", disable=not task.progress) as bar:
+
+        def after_epoch() -> None:
+            scalars = {"loss": fit.loss} | ({} if fit.mrr is None else {"best_mrr": fit.mrr})
+            bar.set_postfix({name: f"{value:.3f}" for name, value in scalars.items()}, refresh=False)
+            bar.update()
+            if checkpoint and log:
+                log.add(fit.epoch, scalars)
+                write_checkpoint(checkpoint, content | {"state": fit.state()})
+
+        try:
+            best = fit.run(epochs, after_epoch)
+        finally:
+            if log:
+                log.close()
+    arrays = {
+        "vectors": smooth(
+            directions(best.entities, centred=recipe.scoring.is_distance), graph.triples, len(graph.relations)
+        ),
+        "relation_vectors": best.relations[: len(graph.relations)].numpy(),
+        "link_entities": best.entities.numpy(),
+        "link_relations": best.relations.numpy(),
+    }
+    return _Learnt(fit.epoch, fit.loss, best.mrr, settings | {"epochs": best.epoch}, arrays)
