@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from encoders.contract import Encoded, Encoder, unit
+from encoders.parts.arrays import mapped_arrays
 from encoders.parts.facts import Facts, Goal
 from encoders.parts.linking import Link as NameLink
 from encoders.parts.names import Name
@@ -102,26 +103,25 @@ def load(modality: str, settings: ModalitySettings, peers: Mapping[str, Encoder]
 
 
 def read_graph_file(path: Path) -> GraphFile:
-    """Read a trained graph. Raises EncoderError when the file is missing or is not one."""
+    """Read a trained graph; its vectors and triples stay in the file until they are needed.
+
+    Raises EncoderError when the file is missing or is not one.
+    """
     if not path.is_file():
         raise EncoderError(
             f"{path}: no such graph; train it with `maxcos graph train` or `maxcos ingest --triples FILE`"
         )
     try:
-        with path.open("rb") as file:
-            if not zipfile.is_zipfile(file):
-                raise ValueError("not an .npz archive")
-            file.seek(0)
-            arrays = np.load(file, allow_pickle=False)
-            graph = GraphFile(
-                entities=tuple(arrays["entities"].tolist()),
-                vectors=np.ascontiguousarray(arrays["vectors"], dtype=np.float32),
-                relations=tuple(arrays["relations"].tolist()),
-                relation_weights=_weights(arrays),
-                triples=arrays["triples"],
-                names=tuple(map(Name, *(arrays[f"name_{part}"].tolist() for part in ("entity", "language", "text")))),
-                fingerprint=fingerprint([path], VERSION),
-            )
+        arrays = mapped_arrays(path)
+        graph = GraphFile(
+            entities=tuple(arrays["entities"].tolist()),
+            vectors=np.ascontiguousarray(arrays["vectors"], dtype=np.float32),
+            relations=tuple(arrays["relations"].tolist()),
+            relation_weights=_weights(arrays),
+            triples=np.asarray(arrays["triples"]),
+            names=tuple(map(Name, *(arrays[f"name_{part}"].tolist() for part in ("entity", "language", "text")))),
+            fingerprint=fingerprint([path], VERSION),
+        )
     except (OSError, ValueError, LookupError, EOFError, AttributeError, zipfile.BadZipFile) as error:
         raise EncoderError(f"{path}: not a graph that `maxcos graph train` wrote ({error})") from error
     if graph.vectors.ndim != 2 or len(graph.vectors) != len(graph.entities):
