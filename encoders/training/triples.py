@@ -1,8 +1,9 @@
-"""Read a knowledge graph from text files: triples, and the names of their entities.
+"""Read a knowledge graph from files: triples, and the names of their entities.
 
 Triples are lines `head<TAB>relation<TAB>tail`, or N-Triples in a file that ends with `.nt`; names are lines
 `entity<TAB>language<TAB>name` with any number of lines per entity (its names and aliases). All are UTF-8, and may be
-compressed (`.gz`). Blank lines and lines that start with `#` say nothing.
+compressed (`.gz`). Blank lines and lines that start with `#` say nothing. Either may also be Parquet (`.parquet`) of
+three columns in that order.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import gzip
 import re
 import zlib
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,17 +60,16 @@ def read_graph(triples: Path, names: Path | None = None) -> KnowledgeGraph:
     problems: list[Problem] = []
     entities: dict[str, int] = {}
     relations: dict[str, int] = {}
-    found: dict[tuple[int, int, int], None] = {}
+    found = array("q")  # 24 bytes for a triple, where a tuple of numbers takes 200
     for head, relation, tail in _rows(triples, problems):
-        triple = (_number(entities, head), _number(relations, relation), _number(entities, tail))
-        found[triple] = None
+        found.extend((_number(entities, head), _number(relations, relation), _number(entities, tail)))
     if not found:
         first = f"; the first bad line is {problems[0][0]}: {problems[0][1]}" if problems else ""
         raise BadInput(f"{triples}: no triple (head<TAB>relation<TAB>tail) in this file{first}")
     return KnowledgeGraph(
         entities=tuple(entities),
         relations=tuple(relations),
-        triples=np.array(list(found), dtype=np.int64),
+        triples=_distinct(found, len(entities), len(relations)),
         names=_names(names, entities, problems) if names else (),
         problems=tuple(problems),
     )
@@ -81,16 +82,26 @@ def numbered(path: Path, entity_ids: Sequence[str], relation_ids: Sequence[str],
     """
     entities = {entity: number for number, entity in enumerate(entity_ids)}
     relations = {relation: number for number, relation in enumerate(relation_ids)}
-    found: dict[tuple[int, int, int], None] = {}
+    found = array("q")
     strange = 0
     for head, relation, tail in _rows(path, problems):
         if head in entities and relation in relations and tail in entities:
-            found[entities[head], relations[relation], entities[tail]] = None
+            found.extend((entities[head], relations[relation], entities[tail]))
         else:
             strange += 1
     if strange:
         problems.append((f"{path}", f"{strange} triples name an entity or relation that training has not seen"))
-    return np.array(list(found), dtype=np.int64).reshape(-1, 3)
+    return _distinct(found, len(entities), len(relations))
+
+
+def _distinct(numbers: array[int], entities: int, relations: int) -> Triples:
+    """The triples, each where it stands first. One int64 for each holds ten million entities with ten thousand
+    relations.
+    """
+    triples = np.array(numbers, dtype=np.int64).reshape(-1, 3)
+    keys = (triples[:, 0] * relations + triples[:, 1]) * entities + triples[:, 2]
+    _, first = np.unique(keys, return_index=True)
+    return np.ascontiguousarray(triples[np.sort(first)])
 
 
 def _names(path: Path, entities: dict[str, int], problems: list[Problem]) -> tuple[Name, ...]:
@@ -105,7 +116,10 @@ def _number(numbers: dict[str, int], key: str) -> int:
 
 
 def _rows(path: Path, problems: list[Problem]) -> Iterator[tuple[str, str, str]]:
-    """The three columns of every good line; bad lines are added to `problems`."""
+    """The three columns of every good line or row; bad ones are added to `problems`."""
+    if path.suffix == ".parquet":
+        yield from _parquet_rows(path, problems)
+        return
     read = _statement if Path(path.name.removesuffix(".gz")).suffix == ".nt" else _columns
     try:
         # Lines are decoded one by one, so that one broken byte costs one line and not the file.
@@ -120,6 +134,29 @@ def _rows(path: Path, problems: list[Problem]) -> Iterator[tuple[str, str, str]]
         raise BadInput(f"{path}: the compressed file is broken: {error}") from error
     except OSError as error:
         raise BadInput(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def _parquet_rows(path: Path, problems: list[Problem]) -> Iterator[tuple[str, str, str]]:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as error:
+        raise BadInput(f"{path}: reading Parquet needs the package pyarrow: install the extra 'parquet'") from error
+    try:
+        with parquet.ParquetFile(path) as file:
+            if len(file.schema_arrow.names) != 3:
+                raise BadInput(f"{path}: {len(file.schema_arrow.names)} columns instead of 3")
+            number = 0
+            for batch in file.iter_batches():
+                for cells in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                    number += 1
+                    first, second, third = ("" if cell is None else str(cell).strip() for cell in cells)
+                    if first and second and third:
+                        yield first, second, third
+                    else:
+                        problems.append((f"{path}:row {number}", "an empty column"))
+    except (pyarrow.ArrowException, OSError) as error:
+        raise BadInput(f"{path}: cannot be read as Parquet: {error}") from error
 
 
 def _row(line: bytes, read: Callable[[str], tuple[str, str, str] | str]) -> tuple[str, str, str] | str | None:

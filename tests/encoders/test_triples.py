@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from encoders.training.triples import Name, read_graph
 from es_mappings.errors import BadInput
@@ -97,4 +99,23 @@ def test_compressed_tables(tmp_path: Path) -> None:
     assert read_graph(file).entities == ("a", "b")
     file.write_bytes(gzip.compress(b"a\tr\tb\n")[:-8])
     with pytest.raises(BadInput, match="compressed file is broken"):
+        read_graph(file)
+
+
+def test_parquet_has_the_same_three_columns(tmp_path: Path) -> None:
+    table = pyarrow.table({"s": ["a", None, "b", "a"], "p": ["r", "r", "r", "r"], "o": [1, 2, 3, 1]})
+    parquet.write_table(table, tmp_path / "t.parquet")
+    graph = read_graph(tmp_path / "t.parquet")
+    assert graph.entities == ("a", "1", "b", "3")
+    assert graph.triples.tolist() == [[0, 0, 1], [2, 0, 3]]
+    assert graph.problems == ((f"{tmp_path / 't.parquet'}:row 2", "an empty column"),)
+
+
+def test_what_is_no_parquet_of_three_columns_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "t.parquet"
+    file.write_text("a\tr\tb\n")
+    with pytest.raises(BadInput, match="cannot be read as Parquet"):
+        read_graph(file)
+    parquet.write_table(pyarrow.table({"s": ["a"], "o": ["b"]}), file)
+    with pytest.raises(BadInput, match="2 columns instead of 3"):
         read_graph(file)
