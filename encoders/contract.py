@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 
 from es_mappings.errors import BadInput, EncoderError, SettingsError
-from es_mappings.types import Matrix, Provenance, Space, Term, Vector
+from es_mappings.types import EntityMatch, GraphPath, Matrix, Provenance, Space, Term, Vector
 
 if TYPE_CHECKING:
     from es_mappings.settings import ModalitySettings
@@ -51,7 +51,8 @@ class Encoder(Protocol):
         """Encode a batch.
 
         values: for each item the values of the modality's source fields, in the order of the settings, absent ones
-                left out; a value may be a list. base: the folder that relative paths start from.
+                left out; a value may be a list. Where the settings name `relations`, the last may be a `Fields` of
+                those. base: the folder that relative paths start from.
         """
 
     def encode_query(self, term: Term) -> Mapping[str, Vector]:
@@ -70,6 +71,25 @@ class ReadsFiles(Protocol):
 
         The arguments are those of `encode_items`. A file that cannot be read counts as none; nothing is raised.
         """
+
+
+@runtime_checkable
+class Graph(Protocol):
+    """What an encoder over a knowledge graph tells beside its vectors. `languages` are those of the names it gives."""
+
+    def search(self, text: str, size: int, languages: Sequence[str]) -> list[EntityMatch]:
+        """Entities that a text may mean, whole or while it is typed, the likeliest first."""
+
+    def named(self, term: Term, item: Mapping[str, Any] | None) -> tuple[str, ...]:
+        """The entities that a term is about.
+
+        item: of a term that is an item its fields, with its `id`; None where they are not known.
+        """
+
+    def paths(
+        self, origins: Sequence[str], items: Sequence[Mapping[str, Any]], languages: Sequence[str]
+    ) -> list[tuple[GraphPath, ...]]:
+        """For each item, given by its fields with its `id`, the best few paths to it from these entities."""
 
 
 def unit(matrix: Matrix, what: str) -> Matrix:

@@ -6,22 +6,41 @@ a tag finds the items that carry it and those near them.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import groupby
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from encoders.contract import Encoded, Encoder, unit
-from encoders.parts.linking import EntityLinker, Link
-from encoders.parts.weights import fingerprint
-from es_mappings.errors import BadInput, EncoderError, SettingsError
-from es_mappings.types import EntityTerm, Matrix, Provenance, Space, Term, TextTerm, Vector
+from encoders.parts.facts import Facts, Goal
+from encoders.parts.linking import Link as NameLink
+from encoders.parts.names import Name
+from encoders.parts.paths import Numbers
+from encoders.parts.relatives import Link, Relatives
+from encoders.parts.weights import HEX_DIGITS, fingerprint
+from es_mappings.errors import BadInput, BadTerm, EncoderError, SettingsError
+from es_mappings.schema import lookup
+from es_mappings.types import (
+    EntityMatch,
+    EntityTerm,
+    Fields,
+    GraphPath,
+    ItemTerm,
+    Matrix,
+    Provenance,
+    Space,
+    Term,
+    TextTerm,
+    Vector,
+)
 
 if TYPE_CHECKING:
     from es_mappings.settings import ModalitySettings
@@ -37,33 +56,49 @@ against the items that are titled so or tagged so: 0.62 without the items, 0.80 
 0.85 at 1, 0.86 at 1.5, 0.83 at 2; against the tagged ones alone 1.00, 0.41, 0.75, 0.95, 0.97.
 """
 
+COSINE = "cosine-distmult"
+"""The model whose relations are weights of the very vectors that the index compares; those of others are not."""
+
+MOST_LISTED = 50
+"""Relations that an error lists."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GraphFile:
     """What a trained graph's file holds, see `encoders.training.graph.train_graph`.
 
-    entities: (n,) ids. vectors: (n, dims) float32 of unit length. relations: their names.
-    triples: (m, 3) numbers of head entity, relation, tail entity. names: pairs of entity number and name.
+    entities: (n,) ids. vectors: (n, dims) float32 of unit length. relations: their names. relation_weights: (r, dims)
+    float32, positive, as in `relation_vectors`; None for another model than COSINE, whose relations do not act on these
+    vectors. triples: (m, 3) numbers of head entity, relation, tail entity. names: in the order of the file.
     fingerprint: of the file's contents, see `encoders.parts.weights.fingerprint`.
     """
 
     entities: tuple[str, ...]
     vectors: Matrix
     relations: tuple[str, ...]
+    relation_weights: Matrix | None
     triples: NDArray[np.int32]
-    names: tuple[tuple[int, str], ...]
+    names: tuple[Name, ...]
     fingerprint: str
 
 
 def load(modality: str, settings: ModalitySettings, peers: Mapping[str, Encoder]) -> GraphEncoder:
-    """Read the graph of a modality; it has no options and needs no peers.
+    """Read the graph of a modality; it needs no peers.
 
-    Raises SettingsError when `model` is not set, EncoderError when that file is missing or no trained graph.
+    Its option `relations` names fields of items and the relations that their values stand in to them: an item that is
+    not in the graph has its vector by those. Raises SettingsError when `model` is not set or a relation is not in the
+    graph, EncoderError when that file is missing or no trained graph.
     """
-    settings.options()
+    settings.options("relations")
     if settings.model is None:
         raise SettingsError(f"modalities.{modality}.model: name the file that `maxcos graph train` writes")
-    return GraphEncoder(modality, read_graph_file(Path(settings.model)))
+    graph = read_graph_file(Path(settings.model))
+    for field, relation in settings.relations.items():
+        if relation not in graph.relations:
+            known = ", ".join(graph.relations[:MOST_LISTED])
+            place = f"modalities.{modality}.relations.{field}"
+            raise SettingsError(f"{place}: {relation!r} is not a relation of the graph, which has {known}")
+    return GraphEncoder(modality, graph, settings.source, settings.relations)
 
 
 def read_graph_file(path: Path) -> GraphFile:
@@ -82,36 +117,58 @@ def read_graph_file(path: Path) -> GraphFile:
                 entities=tuple(arrays["entities"].tolist()),
                 vectors=np.ascontiguousarray(arrays["vectors"], dtype=np.float32),
                 relations=tuple(arrays["relations"].tolist()),
+                relation_weights=_weights(arrays),
                 triples=arrays["triples"],
-                names=tuple(zip(arrays["name_entity"].tolist(), arrays["name_text"].tolist(), strict=True)),
+                names=tuple(map(Name, *(arrays[f"name_{part}"].tolist() for part in ("entity", "language", "text")))),
                 fingerprint=fingerprint([path], VERSION),
             )
-    except (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, LookupError, EOFError, AttributeError, zipfile.BadZipFile) as error:
         raise EncoderError(f"{path}: not a graph that `maxcos graph train` wrote ({error})") from error
     if graph.vectors.ndim != 2 or len(graph.vectors) != len(graph.entities):
         raise EncoderError(f"{path}: {len(graph.entities)} entities, but vectors {graph.vectors.shape}")
+    weights = graph.relation_weights
+    if weights is not None and weights.shape != (len(graph.relations), graph.vectors.shape[1]):
+        raise EncoderError(f"{path}: {len(graph.relations)} relations, but vectors {weights.shape}")
     return graph
+
+
+def _weights(arrays: Mapping[str, NDArray[Any]]) -> Matrix | None:
+    model = json.loads(str(arrays["settings"])).get("model", COSINE)
+    return np.ascontiguousarray(arrays["relation_vectors"], dtype=np.float32) if model == COSINE else None
 
 
 class GraphEncoder:
     """One space, named like the modality; an item's source field holds its entity's id."""
 
-    def __init__(self, modality: str, graph: GraphFile) -> None:
+    def __init__(
+        self,
+        modality: str,
+        graph: GraphFile,
+        source: tuple[str, ...] = ("id",),
+        relations: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """relations: by field of an item the relation that links it to the field's values, see `Relatives`."""
         dims = graph.vectors.shape[1]
         self.graph = graph
+        self.facts = Facts(graph.entities, graph.relations, graph.triples, graph.names)
         self.spaces = (Space(modality, modality, dims),)
-        self.provenance = {modality: Provenance("graph", graph.fingerprint, dims)}
+        self.provenance = {modality: Provenance("graph", _fingerprint(graph, relations), dims)}
+        self._source = source
+        self._relatives = Relatives(self.facts, relations)
         self._name = modality
-        self._numbers = {entity: number for number, entity in enumerate(graph.entities)}
-        self._is_concept = np.bincount(graph.triples[:, 2], minlength=len(graph.entities)) > 0
+        self._numbers = self.facts.numbers
 
     def encode_items(self, values: Sequence[Sequence[Any]], base: Path) -> Encoded:
-        """The vector of each item's node; the first value is the entity's id, an unknown one has none."""
+        """The vector of each item's node; the first value is the entity's id.
+
+        One that the graph does not know has a vector by its relations, where the last value is the `Fields` of those
+        and names an entity; else it has none.
+        """
         vectors: list[Vector | None] = []
         errors: dict[int, BadInput] = {}
         for index, fields in enumerate(values):
             try:
-                vectors.append(self._vector(_entity_id(fields)))
+                vectors.append(self._item_vector(fields))
             except BadInput as error:
                 vectors.append(None)
                 errors[index] = error
@@ -120,53 +177,171 @@ class GraphEncoder:
     def encode_query(self, term: Term) -> Mapping[str, Vector]:
         """The node of an entity term, the mean of what a text names; other terms mean nothing to a graph.
 
-        Raises BadInput for an unknown entity.
+        Raises BadInput for an unknown entity, BadTerm for an unknown relation.
         """
         vector: Vector | None = None
         if isinstance(term, EntityTerm):
-            vector = self._vector(term.id)
-            if vector is None:
-                raise BadInput(f"{term.id!r} is not an entity of the graph")
+            vector = self._related(term)
         elif isinstance(term, TextTerm):
-            vector = self._mean(self.link(term.text))
+            vector = self._mean(term.text)
         return {} if vector is None else {self._name: vector}
 
-    def link(self, text: str) -> tuple[Link, ...]:
-        """The entities that a text names, see `EntityLinker.link`; of one name, the most used ones first."""
-        return self._linker.link(text)
+    # --- what the graph tells beside vectors, see `encoders.contract.Graph`
 
-    @cached_property
-    def _linker(self) -> EntityLinker:
-        """Built at the first text; ingest never needs it."""
-        entities, incoming = self.graph.entities, np.bincount(self.graph.triples[:, 2], minlength=1)
-        priority = {entities[number]: float(incoming[number]) for number in np.flatnonzero(incoming)}
-        return EntityLinker(((entities[number], name) for number, name in self.graph.names), priority)
+    def link(self, text: str) -> tuple[NameLink, ...]:
+        """The entities that a text names, see `EntityLinker.link`; of one name, the most used ones first."""
+        return self.facts.link(text)
+
+    def search(self, text: str, size: int, languages: Sequence[str]) -> list[EntityMatch]:
+        """Entities that a text may mean, see `Facts.search`."""
+        return self.facts.search(text, size, languages)
+
+    def named(self, term: Term, item: Mapping[str, Any] | None) -> tuple[str, ...]:
+        """The entities of the graph that a term is about; item: the fields of an item term's item, with its `id`.
+
+        Of a name that concepts and items share, the concepts: "sofa" is about sofas, not about each item of that title.
+        """
+        if isinstance(term, TextTerm):
+            return tuple(self.graph.entities[n] for span in self._spans(term.text) for n in span[0] or span[1])
+        if isinstance(term, EntityTerm):
+            return (term.id,) if term.id in self._numbers else ()
+        return self._about(item) if isinstance(term, ItemTerm) and item is not None else ()
+
+    def paths(
+        self, origins: Sequence[str], items: Sequence[Mapping[str, Any]], languages: Sequence[str]
+    ) -> list[tuple[GraphPath, ...]]:
+        """For each item, given by its fields with its `id`, the best paths from these entities of the graph to it."""
+        numbers = [self._numbers[origin] for origin in origins]
+        return self.facts.paths(numbers, [self._goal(item) for item in items], languages)
+
+    def _about(self, item: Mapping[str, Any]) -> tuple[str, ...]:
+        """An item's node, or what it is linked to where the graph does not know it."""
+        goal = self._goal(item)
+        numbers = [tail for _, tail in goal.links] if goal.number is None else [goal.number]
+        return tuple(self.graph.entities[number] for number in numbers)
+
+    def _goal(self, item: Mapping[str, Any]) -> Goal:
+        """An item that paths lead to; one whose fields cannot be read has no links."""
+        values = [value for name in self._source if (value := lookup(item, name)) is not None]
+        try:
+            number = self._numbers.get(_entity_id(values) or "")
+            links = () if number is not None else tuple(self._relatives.links(item))
+        except BadInput:
+            number, links = None, ()
+        return Goal(number, item["id"] if number is None else self.graph.entities[number], links)
+
+    # --- vectors
+
+    def _related(self, term: EntityTerm) -> Vector:
+        """The entity's vector v; with a relation r what the model expects there, and what the graph knows to be there:
+
+            q = unit(unit(w_r * v) + unit(sum_j v_j / sqrt(deg_j)))          j over the neighbours by r
+
+        The first is the unit vector x with the highest sum_i w_ri v_i x_i, which is how the model scores triples of r,
+        the same in both directions; of a model without such weights it is v. The second is what training smooths with,
+        over one relation and, where it is asked, one direction. On the demo catalogue 83 % of the ten nearest items
+        share the item's maker, kind, size, category or tag by that relation; 71 % by the first part alone, 70 % by v.
+        """
+        entity = self._numbers.get(term.id)
+        if entity is None:
+            raise BadInput(f"{term.id!r} is not an entity of the graph")
+        vector: Vector = self.graph.vectors[entity]
+        if term.relation is None:
+            return vector
+        relation = self._relation(term.relation)
+        weights = self.graph.relation_weights
+        expected: Vector = vector if weights is None else unit(weights[relation] * vector[None, :], term.relation)[0]
+        neighbours = self._neighbours(entity, relation, term)
+        known = self._smooth(neighbours, self.facts.degrees(neighbours))
+        both = None if known is None else _direction(expected + known)
+        return expected if both is None else both
+
+    def _neighbours(self, entity: int, relation: int, term: EntityTerm) -> Numbers:
+        """Linked by the relation in the direction that is asked; none where it has the relation in neither."""
+        edges = self.facts.edges(entity)
+        edges = edges.take(edges.relation == relation)
+        there = edges.after if term.direction is None else edges.after[edges.outward == (term.direction == "out")]
+        if len(edges) and not len(there):
+            verb = "arrives at" if term.direction == "in" else "leaves"
+            raise BadTerm(
+                "direction", f"no triple {term.relation!r} {verb} {term.id!r}: it has the other direction only"
+            )
+        return there
+
+    def _relation(self, name: str) -> int:
+        if name not in self.graph.relations:
+            known = ", ".join(self.graph.relations[:MOST_LISTED])
+            raise BadTerm("relation", f"{name!r} is not a relation of the graph, which has {known}")
+        return self.graph.relations.index(name)
+
+    def _smooth(self, neighbours: Numbers, degrees: Numbers) -> Vector | None:
+        """unit(sum_j v_j / sqrt(deg_j)), the step that training ends with; None where all cancel out."""
+        return _direction(np.sum(self.graph.vectors[neighbours] / np.sqrt(degrees)[:, None], axis=0, dtype=np.float32))
+
+    def _item_vector(self, values: Sequence[Any]) -> Vector | None:
+        vector = self._vector(_entity_id([value for value in values if not isinstance(value, Fields)]))
+        if vector is not None:
+            return vector
+        links = [link for value in values if isinstance(value, Fields) for link in self._relatives.links(value.values)]
+        return self._inductive(links)
+
+    def _inductive(self, links: Sequence[Link]) -> Vector | None:
+        """The vector of an item that training did not see, from the triples (relation r, tail j) that it would have:
+
+            v = unit(unit(sum w_r * v_j) + unit(sum v_j / sqrt(deg_j)))
+
+        Training ends with unit(u + unit(sum u_j / sqrt(deg_j))). Of the item's own u nothing is known but its triples,
+        and the first part is the unit vector to which the model gives the highest sum of their scores; of a model
+        without such weights there is only the second. The degrees count the item too.
+        `benchmarks/graph_cold_start.py` measures it.
+        """
+        if not links:
+            return None
+        relations, tails = np.array(links, dtype=np.int64).T
+        near = self._smooth(tails, self.facts.degrees(tails) + 1)
+        weights = self.graph.relation_weights
+        if weights is None or near is None:
+            return near
+        own = _direction(np.sum(weights[relations] * self.graph.vectors[tails], axis=0))
+        return near if own is None else _direction(own + near)
 
     def _vector(self, entity: str | None) -> Vector | None:
         number = None if entity is None else self._numbers.get(entity)
         return None if number is None else self.graph.vectors[number]
 
-    def _mean(self, links: Iterable[Link]) -> Vector | None:
+    def _mean(self, text: str) -> Vector | None:
         """Each name counts once, however many entities share it; None when there is none or all cancel out."""
-        spans = [
-            self._sense([self._numbers[link.entity] for link in shared])
-            for _, shared in groupby(links, key=lambda link: link.start)
-        ]
-        return _direction(np.sum(spans, axis=0)) if spans else None
+        senses = [self._sense(concepts, items) for concepts, items in self._spans(text)]
+        return _direction(np.sum(senses, axis=0)) if senses else None
 
-    def _sense(self, numbers: list[int]) -> Vector:
-        """What a name means that several entities share: the mean of its concepts and the mean of its items.
+    def _spans(self, text: str) -> list[tuple[list[int], list[int]]]:
+        """For each name in a text the concepts and the items that bear it.
 
         A concept is an entity that something points at: a tag, a category, a maker. Its vector finds what is tagged
         so, that of the items what is merely titled so, and a single item may be titled "Sofa" by chance.
         """
-        concepts = [n for n in numbers if self._is_concept[n]]
-        items = [n for n in numbers if not self._is_concept[n]]
+        found = []
+        for _, shared in groupby(self.link(text), key=lambda link: link.start):
+            numbers = [self._numbers[link.entity] for link in shared]
+            concepts = [n for n in numbers if self.facts.incoming[n]]
+            found.append((concepts, [n for n in numbers if not self.facts.incoming[n]]))
+        return found
+
+    def _sense(self, concepts: list[int], items: list[int]) -> Vector:
+        """What a name means that several entities share: the mean of its concepts and the mean of its items."""
         sense = np.zeros(self.graph.vectors.shape[1], dtype=np.float32)
         for group, weight in ((concepts, CONCEPT_WEIGHT), (items, 1.0)):
             if group:
                 sense += weight * self.graph.vectors[group].mean(axis=0)
         return sense if (unit_sense := _direction(sense)) is None else unit_sense
+
+
+def _fingerprint(graph: GraphFile, relations: Mapping[str, str]) -> str:
+    """Of all that decides the vectors; that of the file alone where there are no relations."""
+    if not relations:
+        return graph.fingerprint
+    text = json.dumps([graph.fingerprint, sorted(relations.items())])
+    return hashlib.sha256(text.encode()).hexdigest()[:HEX_DIGITS]
 
 
 def _direction(vector: Vector) -> Vector | None:

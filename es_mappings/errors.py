@@ -60,6 +60,14 @@ class BadInput(MaxcosError):
     title = "Input cannot be encoded"
 
 
+class BadTerm(BadInput):
+    """A term of a query that cannot be encoded because of one of its members."""
+
+    def __init__(self, member: str, message: str) -> None:
+        super().__init__(message)
+        self.member = member
+
+
 class NothingToSearch(MaxcosError):
     """The query reaches no modality and no text of the index."""
 

@@ -112,7 +112,11 @@ class LexicalSettings(_Section):
 
 
 class ModalitySettings(BaseModel):
-    """One modality. Further names are options of its encoder, which refuses those it does not know."""
+    """One modality. Further names are options of its encoder, which refuses those it does not know.
+
+    relations: by a record's field the relation of the knowledge graph that its values stand in to the item; an option
+    too, but one that decides what is read of a record.
+    """
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -120,6 +124,12 @@ class ModalitySettings(BaseModel):
     model: str | None = None
     source: tuple[str, ...]
     weight: float = Field(1.0, ge=0)
+    relations: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields of a record that decide its vectors."""
+        return tuple(dict.fromkeys((*self.source, *self.relations)))
 
     @field_validator("source", mode="before")
     @classmethod
@@ -128,7 +138,7 @@ class ModalitySettings(BaseModel):
 
     def options(self, *known: str) -> dict[str, Any]:
         """The encoder's own options. Raises SettingsError when one of them is not in `known`."""
-        given = dict(self.model_extra or {})
+        given = {**(self.model_extra or {}), **({"relations": self.relations} if self.relations else {})}
         unknown = sorted(set(given) - set(known))
         if unknown:
             raise SettingsError(

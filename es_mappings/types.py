@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +53,13 @@ class Item:
     id: str
     source: Mapping[str, Any]
     place: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """Fields of a record by name, for an encoder to which the values of its source do not say enough."""
+
+    values: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +153,20 @@ class ItemTerm(_Term):
     id: str
 
 
+Direction = Literal["in", "out"]
+"""Which way a triple lies from an entity: "in" where the entity is its tail, "out" where it is its head."""
+
+
 @dataclass(frozen=True, slots=True)
 class EntityTerm(_Term):
-    """A node of the knowledge graph, by its id."""
+    """A node of the knowledge graph, by its id; with a relation, what is linked to it by that one.
+
+    direction: which way; None: every way in which the entity has that relation.
+    """
 
     id: str
+    relation: str | None = None
+    direction: Direction | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +199,67 @@ class QueryVector:
     def value(self, cosine: float) -> float:
         """The calibrated cosine, before its weight."""
         return cosine if self.calibration is None else self.calibration(cosine)
+
+
+# --- what a knowledge graph tells -------------------------------------------------------------------------------------
+
+Match = Literal["name", "prefix", "word", "part"]
+"""How a name fits a text, best first: it is the text, begins with it, has its words somewhere, or is a part of it."""
+MATCHES: tuple[Match, ...] = get_args(Match)
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """A node of a knowledge graph as people read it. names: its first name in each language that was asked for."""
+
+    id: str
+    name: str
+    names: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Tie:
+    """How many triples of one relation an entity has in one direction."""
+
+    relation: str
+    direction: Direction
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class EntityMatch:
+    """An entity that a text may mean.
+
+    alias, language: the name that fits the text. score: 1 for a full name, less for less of it. items: how many
+    entities point at it, which in a catalogue's graph are the items that have it. degree: how many entities it is
+    linked to either way. ties: the same by relation, most triples first.
+    """
+
+    entity: Entity
+    alias: str
+    language: str
+    match: Match
+    score: float
+    items: int
+    degree: int
+    ties: tuple[Tie, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One triple of a path, walked from the entity before it to `to`."""
+
+    relation: str
+    direction: Direction
+    to: Entity
+
+
+@dataclass(frozen=True, slots=True)
+class GraphPath:
+    """How an entity that a query names is linked to an item: the last step leads to the item."""
+
+    start: Entity
+    steps: tuple[Step, ...]
 
 
 # --- filters -------------------------------------------------------------------------------------------------------

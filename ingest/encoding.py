@@ -16,7 +16,7 @@ from es_mappings.errors import BadInput
 from es_mappings.provenance import vectors_fingerprint
 from es_mappings.schema import Schema, lookup
 from es_mappings.settings import ModalitySettings
-from es_mappings.types import Centre, EncodedItem, Item, Vector
+from es_mappings.types import Centre, EncodedItem, Fields, Item, Vector
 from ingest.records import Rejected
 
 Hashes = dict[str, str | None]
@@ -40,9 +40,11 @@ class Encoding:
         return tuple(name for name in self.encoders if self.only is None or name in self.only)
 
     def values(self, item: Item, modality: str) -> list[Any]:
-        """The values of an item that a modality's encoder reads; absent ones are left out."""
-        found = (lookup(item.source, name) for name in self.modalities[modality].source)
-        return [value for value in found if value is not None]
+        """The values of an item that a modality's encoder reads, then its relations; absent ones are left out."""
+        made = self.modalities[modality]
+        values = [value for name in made.source if (value := lookup(item.source, name)) is not None]
+        related = {name: value for name in made.relations if (value := lookup(item.source, name)) is not None}
+        return [*values, Fields(related)] if related else values
 
     def encode(
         self, items: Sequence[Item], asked: Mapping[str, Iterable[int]] | None = None

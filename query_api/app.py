@@ -37,6 +37,7 @@ def create_app(settings: Settings, service: SearchService | None = None) -> Flas
         app.json.ensure_ascii = False
     search = service or SearchService.from_settings(settings)
     _add_search(app, search)
+    _add_entities(app, search)
     _add_items(app, search, settings.page)
     _add_health(app, search)
     _add_page(app, search, settings)
@@ -68,6 +69,14 @@ def _add_search(app: Flask, search: SearchService) -> None:
         given = _parameters("q", "size")
         size = {"size": _number("size")} if "size" in given else {}
         return jsonify(search.suggest(given.get("q", ""), **size))
+
+
+def _add_entities(app: Flask, search: SearchService) -> None:
+    @app.get("/v1/entities")
+    def entities() -> Response:
+        given = _parameters("q", "size")
+        size = {"size": _number("size")} if "size" in given else {}
+        return jsonify(search.entities(given.get("q", ""), **size))
 
 
 def _parameters(*known: str) -> dict[str, str]:

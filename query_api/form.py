@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from es_mappings.errors import FieldProblem, InvalidRequest
-from es_mappings.types import FusionMethod, Missing
+from es_mappings.types import Direction, FusionMethod, Missing
 from query_api import cursor
 
 MAX_TEXT = 500
@@ -37,6 +37,8 @@ class TermModel(_Model):
     image: str | None = None
     item: str | None = Field(None, min_length=1, max_length=512)
     entity: str | None = Field(None, min_length=1, max_length=512)
+    relation: str | None = Field(None, min_length=1, max_length=512)
+    direction: Direction | None = None
     vector: list[Number] | None = Field(None, max_length=MAX_DIMS, fail_fast=True)
     space: str | None = None
     weight: float = Field(1.0, ge=-1000, le=1000, allow_inf_nan=False)
@@ -83,6 +85,7 @@ class SearchModel(_Model):
     after: str | None = Field(None, min_length=1, max_length=cursor.MAX_LENGTH)
     fields: list[str] | None = Field(None, max_length=100)
     highlight: bool = False
+    paths: bool = False
     track_total_hits: bool | int = True
     plan: PlanWish = "auto"
     explain: bool | Literal["engine"] = False

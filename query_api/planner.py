@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 
 from encoders.contract import Encoder
 from encoders.parts.centring import centred
-from es_mappings.errors import BadInput, EncoderError, InvalidRequest, ItemNotFound, NothingToSearch
+from es_mappings.errors import BadInput, BadTerm, EncoderError, InvalidRequest, ItemNotFound, NothingToSearch
 from es_mappings.provenance import Manifest
 from es_mappings.schema import Schema
 from es_mappings.types import (
@@ -40,13 +40,17 @@ KINDS: dict[type, str] = {TextTerm: "text", ImageTerm: "image", EntityTerm: "ent
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A plan, why it is executed the way it is, and which modalities had to be left out."""
+    """A plan, why it is executed the way it is, and which modalities had to be left out.
+
+    items: the items that the query is made of, by id, as far as they had to be read.
+    """
 
     plan: Plan
     kind: Literal["exact", "ann"]
     reason: str
     degraded: tuple[str, ...]
     calibration: Literal["fitted", "raw"]
+    items: Mapping[str, StoredItem] = field(default_factory=dict)
 
 
 def make_plan(
@@ -65,7 +69,12 @@ def make_plan(
     weights = {**weights, **request.weights}
     state = searcher.state()
     asked = {} if request.method == "lexical" else {m: e for m, e in encoders.items() if weights.get(m, 1.0) > 0}
-    directions, degraded = combine(request.terms, asked, schema, state.manifest.centres, searcher.item)
+    items: dict[str, StoredItem] = {}
+
+    def stored(identifier: str) -> StoredItem:
+        return items[identifier] if identifier in items else items.setdefault(identifier, searcher.item(identifier))
+
+    directions, degraded = combine(request.terms, asked, schema, state.manifest.centres, stored)
     vectors = tuple(
         QueryVector(space, directions[space.name], weights.get(space.modality, 1.0), common=space.name in state.common)
         for space in schema.spaces
@@ -95,7 +104,7 @@ def make_plan(
     )
     choice = choose(plan, request.plan, state, searcher.count)
     kind: Literal["exact", "ann"] = "ann" if choice.ann else "exact"
-    return Planned(replace(plan, ann=choice.ann), kind, choice.reason, degraded, calibration)
+    return Planned(replace(plan, ann=choice.ann), kind, choice.reason, degraded, calibration, items)
 
 
 def combine(
@@ -124,6 +133,8 @@ def combine(
                 degraded |= dict.fromkeys(failed)
         except ItemNotFound as error:
             raise InvalidRequest.at(f"query[{position}].item", str(error)) from error
+        except BadTerm as error:
+            raise InvalidRequest.at(f"query[{position}].{error.member}", str(error)) from error
         except BadInput as error:
             raise InvalidRequest.at(f"query[{position}]", str(error)) from error
         for space, vector in found.items():

@@ -40,6 +40,7 @@ class SearchRequest:
     """A request that can be planned.
 
     calibration: None leaves the choice to the planner. count: as in `Plan.count`. walk: as in `Plan.walk`.
+    paths: whether each hit tells how the query's entities are linked to it.
     ranges: by field, the bounds of a range facet as the client wrote them ("from" and "to"), in the facet's order.
     digest: of the request without its cursor, which the next cursor carries; empty without a walk.
     """
@@ -57,6 +58,7 @@ class SearchRequest:
     offset: int = 0
     fields: tuple[str, ...] | None = None
     highlight: bool = False
+    paths: bool = False
     count: int | None = None
     plan: PlanWish = "auto"
     walk: Walk | None = None
@@ -93,6 +95,7 @@ def parse(body: Any, schema: Schema, image: bytes | None = None) -> SearchReques
         offset=model.from_,
         fields=tuple(model.fields) if model.fields is not None else None,
         highlight=model.highlight,
+        paths=model.paths,
         count=None if model.track_total_hits is True else int(model.track_total_hits),
         plan=model.plan,
         explain=model.explain,
@@ -125,6 +128,10 @@ def _term(model: TermModel, place: str, schema: Schema) -> Term:
         raise InvalidRequest.at(f"{place}.modalities", f"{unknown[0]!r} is not one of {listed(schema.modalities)}")
     if model.space is not None and model.vector is None:
         raise InvalidRequest.at(f"{place}.space", "only a vector has one")
+    if model.relation is not None and model.entity is None:
+        raise InvalidRequest.at(f"{place}.relation", "only an entity has one")
+    if model.direction is not None and model.relation is None:
+        raise InvalidRequest.at(f"{place}.direction", "only a relation has one")
     modalities = tuple(model.modalities) if model.modalities is not None else None
     if model.text is not None:
         if not model.text.strip():
@@ -133,7 +140,7 @@ def _term(model: TermModel, place: str, schema: Schema) -> Term:
     if model.item is not None:
         return ItemTerm(model.item, weight=model.weight, modalities=modalities)
     if model.entity is not None:
-        return EntityTerm(model.entity, weight=model.weight, modalities=modalities)
+        return EntityTerm(model.entity, model.relation, model.direction, weight=model.weight, modalities=modalities)
     if model.vector is not None:
         values = _vector(model.vector, model.space, place, schema)
         return VectorTerm(model.space or "", values, weight=model.weight, modalities=modalities)

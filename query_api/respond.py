@@ -11,10 +11,24 @@ Each score follows from the response alone, f being `plan.fusion` and c a hit's 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from es_mappings.schema import Schema
-from es_mappings.types import RRF_K, RRF_WINDOW, Bucket, Facet, Hit, Page, Plan, QueryVector, Suggestion
+from es_mappings.types import (
+    RRF_K,
+    RRF_WINDOW,
+    Bucket,
+    Entity,
+    EntityMatch,
+    Facet,
+    GraphPath,
+    Hit,
+    Page,
+    Plan,
+    QueryVector,
+    Suggestion,
+)
 from query_api import cursor
 from query_api.planner import Planned
 from query_api.request import SearchRequest
@@ -25,8 +39,14 @@ JSON = dict[str, Any]
 BACKGROUND = "background"
 
 
-def response(page: Page, planned: Planned, request: SearchRequest, took_ms: float) -> JSON:
-    """The body of an answer to /v1/search."""
+def response(
+    page: Page,
+    planned: Planned,
+    request: SearchRequest,
+    took_ms: float,
+    paths: Sequence[Sequence[GraphPath]] | None = None,
+) -> JSON:
+    """The body of an answer to /v1/search. paths: of each hit, if they were asked."""
     plan = planned.plan
     body: JSON = {
         "took_ms": round(took_ms, 2),
@@ -44,6 +64,9 @@ def response(page: Page, planned: Planned, request: SearchRequest, took_ms: floa
         },
         "next": cursor.encode(page.next, request.digest) if page.next is not None else None,
     }
+    if paths is not None:
+        for hit, found in zip(body["hits"], paths, strict=True):
+            hit["paths"] = [path_json(path) for path in found]
     if planned.degraded:
         body["degraded"] = list(planned.degraded)
     if page.partial is not None:
@@ -157,6 +180,38 @@ def _decisive(contributions: JSON, plan: Plan) -> str:
     weights = {v.space.modality: v.weight for v in plan.vectors}
     lacking = (weights[m] * b for m, b in _backgrounds(plan).items() if contributions[m] is None)
     return BACKGROUND if max(lacking, default=values[winner]) > values[winner] else winner
+
+
+# --- the knowledge graph
+
+
+def entity_json(entity: Entity) -> JSON:
+    return {"id": entity.id, "name": entity.name, "names": dict(entity.names)}
+
+
+def path_json(path: GraphPath) -> JSON:
+    """The entity that the query names, and the steps from there to the item."""
+    steps = [{"relation": s.relation, "direction": s.direction, "to": entity_json(s.to)} for s in path.steps]
+    return {"from": entity_json(path.start), "steps": steps}
+
+
+def entities_json(found: Sequence[tuple[str, EntityMatch]], took_ms: float) -> JSON:
+    """Candidates with the modality whose graph has them."""
+    return {"entities": [_match_json(modality, match) for modality, match in found], "took_ms": round(took_ms, 2)}
+
+
+def _match_json(modality: str, match: EntityMatch) -> JSON:
+    return {
+        **entity_json(match.entity),
+        "alias": match.alias,
+        "language": match.language,
+        "match": match.match,
+        "score": match.score,
+        "items": match.items,
+        "degree": match.degree,
+        "relations": [{"relation": t.relation, "direction": t.direction, "count": t.count} for t in match.ties],
+        "modality": modality,
+    }
 
 
 # --- facets

@@ -6,18 +6,20 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from encoders.contract import Encoder, load_encoders
-from es_mappings.errors import InvalidRequest, ItemNotFound
+from encoders.contract import Encoder, Graph, load_encoders
+from es_mappings.errors import InvalidRequest, ItemNotFound, NothingToSearch
 from es_mappings.schema import Schema, build_schema
 from es_mappings.settings import Settings
-from es_mappings.types import TextTerm
+from es_mappings.types import MATCHES, TextTerm
 from query_api import respond
+from query_api.paths import explained
 from query_api.planner import make_plan
 from query_api.request import parse
 from query_api.searchers import Searcher, open_searcher
 
 MAX_TYPED = 100
 MAX_SUGGESTIONS = 20
+MAX_ENTITIES = 100
 
 
 class SearchService:
@@ -32,6 +34,7 @@ class SearchService:
     ) -> None:
         self.schema = schema
         self._encoders = encoders
+        self._graphs = {modality: e for modality, e in encoders.items() if isinstance(e, Graph)}
         self._searcher = searcher
         self._weights = dict(weights or {})
 
@@ -52,7 +55,9 @@ class SearchService:
         request = parse(body, self.schema, image)
         planned = make_plan(request, self.schema, self._encoders, self._weights, self._searcher)
         page = self._searcher.search(planned.plan)
-        answer = respond.response(page, planned, request, _milliseconds_since(started))
+        languages = self.schema.languages
+        paths = explained(page, request.terms, planned.items, self._graphs, languages) if request.paths else None
+        answer = respond.response(page, planned, request, _milliseconds_since(started), paths)
         if request.explain:
             answer["explain"] = self._searcher.explain(planned.plan)
         return answer
@@ -75,12 +80,26 @@ class SearchService:
     def suggest(self, text: str, size: int = 8) -> dict[str, Any]:
         """Titles that continue what a user typed. Raises InvalidRequest and what `Searcher.suggest` raises."""
         started = time.perf_counter()
-        if not text.strip() or len(text) > MAX_TYPED:
-            raise InvalidRequest.at("q", f"must be 1 to {MAX_TYPED} characters that are not all blank")
-        if not 1 <= size <= MAX_SUGGESTIONS:
-            raise InvalidRequest.at("size", f"must be from 1 to {MAX_SUGGESTIONS}")
+        _check_typed(text, size, MAX_SUGGESTIONS)
         found = self._searcher.suggest(text, size)
         return respond.suggestions_json(found, _milliseconds_since(started))
+
+    def entities(self, text: str, size: int = 10) -> dict[str, Any]:
+        """Entities of the knowledge graph that a text may mean, whole or while it is typed.
+
+        Raises InvalidRequest, and NothingToSearch for an index without a graph.
+        """
+        started = time.perf_counter()
+        _check_typed(text, size, MAX_ENTITIES)
+        if not self._graphs:
+            raise NothingToSearch("no modality of this index has a knowledge graph")
+        found = [
+            (modality, match)
+            for modality, graph in self._graphs.items()
+            for match in graph.search(text, size, self.schema.languages)
+        ]
+        found.sort(key=lambda pair: MATCHES.index(pair[1].match))
+        return respond.entities_json(found[:size], _milliseconds_since(started))
 
     def item(self, identifier: str) -> dict[str, Any]:
         """One item. Raises ItemNotFound and what the engine raises."""
@@ -96,9 +115,18 @@ class SearchService:
         """Load what the first query would wait for."""
         for encoder in self._encoders.values():
             encoder.encode_query(TextTerm("warm"))
+        for graph in self._graphs.values():
+            graph.search("warm", 1, ())
 
     def close(self) -> None:
         self._searcher.close()
+
+
+def _check_typed(text: str, size: int, most: int) -> None:
+    if not text.strip() or len(text) > MAX_TYPED:
+        raise InvalidRequest.at("q", f"must be 1 to {MAX_TYPED} characters that are not all blank")
+    if not 1 <= size <= most:
+        raise InvalidRequest.at("size", f"must be from 1 to {most}")
 
 
 def _milliseconds_since(started: float) -> float:

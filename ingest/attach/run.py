@@ -70,7 +70,7 @@ class Attaching:
 
     def fields(self) -> list[str]:
         """What of a document is read."""
-        sources = (name for modality in self.encoding.modalities.values() for name in modality.source)
+        sources = (name for modality in self.encoding.modalities.values() for name in modality.fields)
         return list(dict.fromkeys([*sources, *self.schema.suggest]))
 
 

@@ -88,7 +88,7 @@ def gather(batches: Iterable[Sequence[StoredItem]], schema: Schema, settings: Se
         shown = [settings.page.image] if settings.page.image else read
         pictures.append(_digest(*(_bytes(path) for path in files(item, shown, settings))))
         for modality, made in settings.modalities.items():
-            sources[modality].append(_source(item, made.source, settings))
+            sources[modality].append(_source(item, made.fields, settings))
         valid: dict[str, Vector] = {}
         for space in schema.spaces:
             vector = item.vectors.get(space.name)

@@ -54,7 +54,7 @@ def choose_fields(settings: Settings, schema: Schema, items: Sequence[StoredItem
     Raises CalibrationError for a field that an encoder reads, whose values would find themselves, and for one that no
     item has.
     """
-    read = {name: modality for modality, m in settings.modalities.items() for name in m.source}
+    read = {name: modality for modality, m in settings.modalities.items() for name in m.fields}
     for name in given:
         if name in read:
             raise CalibrationError(

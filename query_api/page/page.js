@@ -37,6 +37,8 @@
       legend: "Why an item is here",
       legend_text: "meaning of its text", legend_image: "how it looks", legend_graph: "what it is connected to",
       legend_lexical: "the exact words (BM25)", legend_note: "The badge names the way that counted most. Bars show what each counts for, from 0 to 1.",
+      linked: "How it is linked to your search", more_links: "{n} more", this_item: "this item", triple: "{a}: {r} {b}",
+      legend_path: "“Couch ← has tag” reads: the item has the tag that your search names.",
       engine_request: "Request sent to the engine", copy: "Copy", copied: "Copied", loading: "Loading…", elided: "… {n} numbers",
     },
     zh: {
@@ -58,6 +60,9 @@
       legend: "为什么出现在这里",
       legend_text: "文字含义相近", legend_image: "外观相似", legend_graph: "在知识图谱中相关",
       legend_lexical: "字词完全匹配（BM25）", legend_note: "徽标表示起决定作用的方式；横条表示各项所占的分值（0 到 1）。",
+      linked: "与搜索内容的关联", more_links: "另有 {n} 条", this_item: "该条目", triple: "{a}：{r}{b}",
+      legend_path: "“沙发 ← 标签”表示：该条目带有搜索内容所指的标签。",
+      relation_has_tag: "标签", relation_in_category: "类别", relation_made_by: "作者", relation_has_size: "尺寸", relation_of_kind: "种类",
       engine_request: "发送给引擎的请求", copy: "复制", copied: "已复制", loading: "正在加载…", elided: "… {n} 个数字",
     },
   };
@@ -178,7 +183,7 @@
     const terms = [];
     if (s.q) terms.push({ text: s.q });
     if (s.item) terms.push({ item: s.item });
-    const body = { facets: config.facets, size: PAGE_SIZE, from: 0, highlight: true, ...extra };
+    const body = { facets: config.facets, size: PAGE_SIZE, from: 0, highlight: true, paths: true, ...extra };
     if (terms.length) body.query = terms.length === 1 && s.q ? s.q : terms;
     const chosen = Object.entries(s.filters).map(([field, values]) => [field, values.map((v) => asType(field, v))]);
     if (chosen.length) body.filter = Object.fromEntries(chosen);
@@ -436,6 +441,29 @@
       el("span", {}, name), el("span", { class: "track" }, fill), el("span", { class: "val" }, part ? short(value) : "–"));
   }
 
+  const relationName = (r) => STRINGS[lang][`relation_${r}`] ?? r.replaceAll("_", " ");
+  /** An entity that nobody named is called by the end of its id: "very large" of "size:very-large". */
+  const entityName = (e) => e.names?.[lang] ?? (e.name === e.id ? e.id.split(/[:/#]/).filter(Boolean).pop()?.replace(/[-_]/g, " ") : e.name) ?? e.id;
+
+  /** A path from what the search names to the item, which stands at its end and is not named again. For the ear its triples, each as it is meant. */
+  function pathLine({ from, steps }) {
+    const names = [entityName(from), ...steps.slice(0, -1).map((s) => entityName(s.to)), say("this_item")];
+    const spoken = steps.map((s, i) => {
+      const [a, b] = s.direction === "out" ? [names[i], names[i + 1]] : [names[i + 1], names[i]];
+      return say("triple", { a, r: relationName(s.relation), b });
+    });
+    const shown = steps.flatMap((s, i) => [el("b", {}, names[i]), ` ${s.direction === "out" ? "→" : "←"} ${relationName(s.relation)}${i < steps.length - 1 ? (s.direction === "out" ? " → " : " ← ") : ""}`]);
+    return el("p", { class: "path", "data-testid": "path", title: spoken.join(lang === "zh" ? "；" : "; ") },
+      el("span", { class: "vh" }, spoken.join(lang === "zh" ? "；" : "; ")), el("span", { "aria-hidden": "true" }, ...shown));
+  }
+
+  function links(paths) {
+    const [first, ...others] = paths ?? [];
+    if (!first) return "";
+    return el("div", { class: "links", role: "group", "aria-label": say("linked") }, pathLine(first),
+      others.length ? el("details", {}, el("summary", {}, say("more_links", { n: others.length })), ...others.map(pathLine)) : "");
+  }
+
   function card(hit, hasPictures) {
     const field = config.fields?.title ?? "title";
     const source = hit.source ?? {};
@@ -454,6 +482,7 @@
         el("h3", { tabindex: "-1", lang: main.lang }, ...main.parts),
         alt && alt.text !== main.text ? el("p", { class: "alt", lang: alt.lang }, ...alt.parts) : "",
         kind != null ? el("p", { class: "cat" }, [].concat(kind).join(", ")) : "",
+        links(hit.paths),
         el("div", { class: "bars" }, ...orderOf(parts).map((m) => bar(m, parts[m], m === hit.modality))),
         el("div", { class: "foot" },
           el("p", { class: "score" }, `${say("score")} `, el("b", {}, Number.isFinite(hit.score) ? hit.score.toFixed(3) : "–")),
@@ -486,7 +515,7 @@
     const shown = orderOf(Object.fromEntries([...present].map((m) => [m, true])));
     $("legend").hidden = !shown.length;
     $("legend-list").replaceChildren(...shown.map((m) => el("div", { "data-modality": m }, el("dt", {}, modalityName(m)),
-      own(STRINGS.en, `legend_${m}`) ? el("dd", {}, say(`legend_${m}`)) : "")));
+      own(STRINGS.en, `legend_${m}`) ? el("dd", {}, say(`legend_${m}`), ...(m === "graph" ? [" ", say("legend_path")] : [])) : "")));
   }
 
   // -- suggestions: a combobox whose list never takes the focus ------------------------------------------------------

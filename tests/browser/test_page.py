@@ -169,3 +169,39 @@ def test_a_suggestion_is_taken_by_a_click_and_none_outlives_a_search(
     page.keyboard.press("Enter")
     expect(page.get_by_test_id("card").first).to_contain_text("Sofa")
     expect(page.get_by_test_id("offer")).to_have_count(0)
+
+
+def test_a_hit_shows_how_it_is_linked_to_the_search(page: Page, service: str, complaints: list[str]) -> None:
+    page.goto(f"{service}/?q=lamps")
+    card = page.get_by_test_id("card").first
+    line = card.get_by_test_id("path").first
+    expect(line.locator("[aria-hidden]")).to_have_text("lamp ← of kind")
+    expect(line.locator(".vh")).to_have_text("this item: of kind lamp")
+    expect(card.get_by_role("group", name="How it is linked to your search")).to_be_visible()
+    page.goto(f"{service}/?q=沙发")
+    page.locator("#lang").click()
+    first = page.get_by_test_id("path").first
+    expect(first.locator("[aria-hidden]")).to_have_text("沙发 ← 种类")
+    expect(first.locator(".vh")).to_have_text("该条目：种类沙发")
+
+
+def test_more_links_open_by_keyboard(page: Page, service: str, complaints: list[str]) -> None:
+    page.goto(f"{service}/?item=scopia-bed1")
+    card = page.get_by_test_id("card").first
+    expect(card.get_by_test_id("path").first.locator("[aria-hidden]")).to_have_text("Bed → of kind → bed ← of kind")
+    more = card.locator("summary")
+    expect(more).to_have_text("2 more")
+    expect(card.get_by_test_id("path").nth(1)).to_be_hidden()
+    more.focus()
+    page.keyboard.press("Enter")
+    expect(card.get_by_test_id("path").nth(1)).to_be_visible()
+    expect(card.get_by_test_id("path").nth(1)).to_contain_text("Bedroom")
+    expect(card.get_by_test_id("path").nth(2).locator("[aria-hidden]")).to_have_text(
+        "Bed → has size → very large ← has size"
+    )
+
+
+def test_words_that_name_nothing_of_the_graph_show_no_links(page: Page, service: str, complaints: list[str]) -> None:
+    page.goto(f"{service}/?q=a place to sleep")
+    expect(page.get_by_test_id("card").first).to_be_visible()
+    expect(page.get_by_test_id("path")).to_have_count(0)

@@ -42,6 +42,16 @@ def test_paths_start_at_the_settings_file(tmp_path: Path) -> None:
     assert settings.modalities["graph"].source == ("id",)
 
 
+def test_relations_are_read_of_a_record_too_and_only_by_encoders_that_know_them(tmp_path: Path) -> None:
+    text = f'{GOOD}relations = {{category = "in_category", id = "is"}}\n'
+    graph = load_settings(write(tmp_path, text)).modalities["graph"]
+    assert graph.fields == ("id", "category")
+    assert graph.options("relations") == {"relations": {"category": "in_category", "id": "is"}}
+    with pytest.raises(SettingsError, match="no option relations"):
+        graph.options()
+    assert load_settings(write(tmp_path, GOOD)).modalities["graph"].options() == {}
+
+
 def test_the_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAXCOS_ENGINE__URL", "http://127.0.0.1:9200")
     monkeypatch.setenv("MAXCOS_ENGINE__API_KEY", "secret")

@@ -20,7 +20,7 @@ from es_mappings.errors import EngineUnavailable
 from es_mappings.provenance import Manifest, Receipt
 from es_mappings.schema import build_schema
 from es_mappings.settings import EngineSettings, LexicalSettings, ModalitySettings
-from es_mappings.types import EncodedItem, Item, Provenance, Space, Stored, Term, TextTerm, Tombstone, Vector
+from es_mappings.types import EncodedItem, Fields, Item, Provenance, Space, Stored, Term, TextTerm, Tombstone, Vector
 from ingest.centres import MOST_TEXTS, SAMPLE
 from ingest.encoding import Encoding
 from ingest.pipeline import BATCH, Summary, ingest
@@ -28,6 +28,16 @@ from ingest.records import Entry, Rejected
 from ingest.sinks import open_sink
 
 DIMS = 8
+
+
+def test_an_encoder_reads_the_values_of_its_source_and_then_its_relations_by_name() -> None:
+    modality = ModalitySettings(encoder="graph", source=("id", "sku"), relations={"tags": "has_tag", "maker.id": "by"})
+    encoding = Encoding(SCHEMA, {"graph": modality}, {}, Path())
+    assert encoding.values(Item("1", {"id": "1", "tags": ["a"], "maker": {"id": 2}}), "graph") == [
+        "1",
+        Fields({"tags": ["a"], "maker.id": 2}),
+    ]
+    assert encoding.values(Item("1", {"id": "1", "tags": None}), "graph") == ["1"]
 
 
 class Letters:

@@ -16,10 +16,22 @@ import pytest
 
 from engines import start_engine
 from es_mappings.cluster import connect
-from es_mappings.settings import EngineSettings, Settings
+from es_mappings.settings import EngineSettings, Settings, load_settings
+from served import served
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ("query", "calibration", "architecture", "quickstart", "speed", "attach", "audit", "rebuild", "ingest")
+DOCUMENTS = (
+    "query",
+    "calibration",
+    "architecture",
+    "quickstart",
+    "speed",
+    "attach",
+    "audit",
+    "rebuild",
+    "ingest",
+    "graph",
+)
 
 
 def commands(document: str) -> list[str]:
@@ -95,7 +107,9 @@ def test_the_query_language_is_as_its_page_says(service: str, shop: Settings, sh
         return shell(script, shop_folder.parent, MAXCOS_ENGINE__INDEX=shop.engine.index)
 
     *scripts, command_line = commands("docs/query.md")
-    terms, algebra, fusion, filters, facets, order, walk, plans, simple = (answers(run(script)) for script in scripts)
+    terms, algebra, graph, fusion, filters, facets, order, walk, plans, simple = (
+        answers(run(script)) for script in scripts
+    )
     assert all(len(answer["hits"]) == 3 for answer in (*terms, *fusion, *filters, *order))
     words, mixed, picture, vector = terms
     assert any("chair" in hit["source"]["title"].lower() for hit in words["hits"])
@@ -106,6 +120,10 @@ def test_the_query_language_is_as_its_page_says(service: str, shop: Settings, sh
     one, same, cancelled = algebra
     assert ids(one) == ids(same)
     assert cancelled["status"] == 400
+
+    named, linked = graph
+    assert named["entities"][0]["id"] == "kind:sofa"
+    assert {path["from"]["id"] for hit in linked["hits"] for path in hit["paths"]} >= {"kind:lamp"}
 
     ranked, required, penalized = fusion
     assert [answer["plan"]["fusion"]["method"] for answer in fusion] == ["rrf", "max", "hybrid"]
@@ -140,6 +158,38 @@ def test_the_query_language_is_as_its_page_says(service: str, shop: Settings, sh
     table, _, printed = run(command_line).partition("{")
     assert "#1 " in f"{table} "
     assert {hit["source"]["size"] for hit in json.loads("{" + printed)["hits"]} == {"small"}
+
+
+def test_the_graph_is_as_its_page_says(tmp_path: Path) -> None:
+    build, find, ask, explain = commands("docs/graph.md")
+    assert "8 of 8 items written; vectors: 8 graph" in shell(build, tmp_path)
+    config = tmp_path / "maxcos.toml"
+    with served(load_settings(config), config) as url:
+        scripts = (script.replace("http://127.0.0.1:8000", url) for script in (find, ask, explain))
+        entities, terms, paths = (answers(shell(script, tmp_path)) for script in scripts)
+    names = [[(found["id"], found["match"]) for found in answer["entities"]] for answer in entities]
+    assert names[0] == [("cyberpunk", "name")]
+    assert names[1] == [("dune", "prefix"), ("messiah", "prefix"), ("children", "word")]
+    assert names[2] == [("herbert", "part"), ("fantasy", "part")]
+    by_herbert, both, sequels, refused = terms
+    assert set(ids(by_herbert)) == {"dune", "messiah", "children"}
+    assert ids(both)[:2] == ["chrome", "neuromancer"]
+    assert ids(sequels) == ["children"]
+    assert [error["field"] for error in refused["errors"]] == ["query[0].relation"]
+    dune, cyberpunk = paths
+    found = {hit["id"]: hit["paths"] for hit in dune["hits"]}
+    (shown,) = re.findall(r"^```json\n(.*?)^```$", (ROOT / "docs/graph.md").read_text("utf-8"), re.M | re.S)
+    assert found["messiah"][0] == json.loads(shown)
+    assert cyberpunk["hits"][0]["paths"][0]["steps"][0]["to"]["id"] == "cyberpunk"
+
+
+def test_the_figures_on_the_cold_start_are_those_of_the_run() -> None:
+    shares = json.loads((ROOT / "benchmarks/results/graph-cold-start.json").read_text("utf-8"))["share_of_trained"]
+    text = (ROOT / "docs/graph.md").read_text("utf-8")
+    for way, row in (("fields", "links by the names"), ("all", "all of the item's triples")):
+        (line,) = [line for line in text.splitlines() if line.startswith(f"| {row}")]
+        figures = [f"{shares[way][measure]:.2f}" for measure in ("ndcg_at_10", "as_answer", "same_kind_at_10")]
+        assert [cell.strip() for cell in line.strip("|").split("|")][1:] == figures
 
 
 def test_calibration_is_as_its_page_says(shop: Settings, shop_folder: Path) -> None:

@@ -1,0 +1,106 @@
+"""Find entities while their names are still being typed: the other way round from `linking`, which needs whole names.
+
+The words of all names, sorted, are one column of numbers of names (compressed sparse rows), so that a beginning of a
+word is one slice of it: the cost depends on how many names fit, not on how many there are.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from encoders.parts.linking import tokens
+from es_mappings.types import MATCHES, Match
+
+MOST_EXAMINED = 2_000
+"""Names that are looked at for one text: those of the entities with the highest priority. A single letter fits many."""
+
+_LAST = "\U0010ffff"
+"""Comes after every character that a token can hold."""
+
+
+class Name(NamedTuple):
+    """One name or alias; `entity` is a number, `language` a code such as `en`, or empty."""
+
+    entity: int
+    language: str
+    text: str
+
+
+class Found(NamedTuple):
+    """An entity, the best of its names for what was typed, and how much of that name it is: 1 for all."""
+
+    name: Name
+    match: Match
+    score: float
+
+
+class NameIndex:
+    """From the beginning of a name, or of some words in it, to the entities that bear it."""
+
+    def __init__(self, names: Iterable[Name], priority: Mapping[int, float]) -> None:
+        """priority: by entity which ones to put first; 0 for those that are not there."""
+        self._priority = priority
+        self._names = sorted(names, key=lambda name: (-priority.get(name.entity, 0.0), name.entity))
+        split = [tokens(name.text) for name in self._names]
+        self._keys = [" ".join(words) for words in split]
+        pairs = sorted({(word, number) for number, words in enumerate(split) for word in words})
+        self._words = [word for word, _ in pairs]
+        self._bearers = np.array([number for _, number in pairs], dtype=np.int64)
+
+    def find(self, text: str) -> list[Found]:
+        """All entities whose names fit, each once by its best name, the likeliest first (see `order`).
+
+        A name fits when it has all words of the text, the last of which may be cut off. Its score is the share of its
+        letters that the text has, 1 for the whole name. Case, width and punctuation do not matter.
+        """
+        words = tokens(text)
+        best: dict[int, Found] = {}
+        for number in self._fitting(words).tolist():
+            found = self._judged(self._names[number], self._keys[number], " ".join(words))
+            known = best.get(found.name.entity)
+            if known is None or self.order(found) < self.order(known):
+                best[found.name.entity] = found
+        return sorted(best.values(), key=self.order)
+
+    def order(self, found: Found) -> tuple[int, float, float, int]:
+        """Full names first, then beginnings; of equal matches the highest priority, the best score, the lowest number.
+
+        Who types "ta" means tables rather than the one cup that is a "taza": priority comes before the score.
+        """
+        entity = found.name.entity
+        return MATCHES.index(found.match), -self._priority.get(entity, 0.0), -found.score, entity
+
+    def _fitting(self, words: Sequence[str]) -> NDArray[np.int64]:
+        """Numbers of names with all of these words, ascending: by priority."""
+        if not words:
+            return np.empty(0, dtype=np.int64)
+        numbers = np.unique(self._bearing(words[-1], words[-1] + _LAST))
+        for word in words[:-1]:
+            numbers = _common(numbers, self._bearing(word, word + "\0"))
+        return numbers[:MOST_EXAMINED]
+
+    def _bearing(self, first: str, beyond: str) -> NDArray[np.int64]:
+        """Numbers of the names with a word from `first` to before `beyond`."""
+        return self._bearers[bisect_left(self._words, first) : bisect_left(self._words, beyond)]
+
+    def _judged(self, name: Name, key: str, typed: str) -> Found:
+        if key == typed:
+            return Found(name, "name", 1.0)
+        share = min(_letters(typed) / _letters(key), 1.0)
+        return Found(name, "prefix" if key.startswith(typed) else "word", share)
+
+
+def _common(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.int64]:
+    """What two ascending columns share; the shorter one is looked up in the longer."""
+    short, long = sorted((first, second), key=len)
+    places = np.searchsorted(long, short)
+    return short[(places < len(long)) & (long[np.minimum(places, len(long) - 1)] == short)] if len(long) else short
+
+
+def _letters(key: str) -> int:
+    return len(key.replace(" ", ""))
