@@ -27,12 +27,20 @@ from ingest.sinks import open_sink
 from ingest.sources import SUFFIXES, base_of, digest, read
 
 if TYPE_CHECKING:
-    from encoders.training.graph import TrainingReport
+    from encoders.training.graph import ModelName, TrainingReport
 
 SHOWN_PROBLEMS = 20
 
 
-def train(triples: Path, names: Path | None, output: Path, *, seed: int = 0) -> TrainingReport:
+def train(
+    triples: Path | None,
+    names: Path | None,
+    output: Path,
+    *,
+    interactions: Path | None = None,
+    model: ModelName | None = None,
+    seed: int = 0,
+) -> TrainingReport:
     """Train the graph's vectors. Raises EncoderError without the extra `graph`."""
     from es_mappings.errors import EncoderError
 
@@ -40,22 +48,28 @@ def train(triples: Path, names: Path | None, output: Path, *, seed: int = 0) -> 
         from encoders.training.graph import train_graph
     except ImportError as error:
         raise EncoderError(f"training a graph needs the package {error.name!r}: install the extra 'graph'") from error
-    report = train_graph(triples, names, output, seed=seed)
+    report = train_graph(triples, names, output, interactions=interactions, model=model, seed=seed)
     for place, reason in report.problems[:SHOWN_PROBLEMS]:
         click.echo(f"{place}: {reason}", err=True)
     if len(report.problems) > SHOWN_PROBLEMS:
-        click.echo(f"... and {len(report.problems) - SHOWN_PROBLEMS} more lines that are no triples or names", err=True)
+        click.echo(f"... and {len(report.problems) - SHOWN_PROBLEMS} more lines that were left out", err=True)
     return report
 
 
-def train_missing(settings: Settings, triples: Path | None, names: Path | None) -> None:
-    """Train every graph of the settings whose model file does not exist yet. Raises SettingsError without triples."""
+def train_missing(
+    settings: Settings, triples: Path | None, names: Path | None, interactions: Path | None = None
+) -> None:
+    """Train every graph of the settings whose model file does not exist yet.
+
+    Raises SettingsError where there is one, but neither triples nor interactions.
+    """
     for name, modality in settings.modalities.items():
         if modality.encoder != "graph" or modality.model is None or Path(modality.model).is_file():
             continue
-        if triples is None:
-            raise SettingsError(f"modalities.{name}: {modality.model} does not exist; give --triples to train it")
-        train(triples, names, Path(modality.model))
+        if triples is None and interactions is None:
+            how = "give --triples or --interactions to train it"
+            raise SettingsError(f"modalities.{name}: {modality.model} does not exist; {how}")
+        train(triples, names, Path(modality.model), interactions=interactions)
 
 
 def ingest_file(
@@ -64,6 +78,8 @@ def ingest_file(
     triples: Path | None = None,
     names: Path | None = None,
     only: Sequence[str] = (),
+    *,
+    interactions: Path | None = None,
 ) -> Summary:
     """Everything that serving these settings needs: graph vectors and the index. Raises what `ingest` raises.
 
@@ -71,7 +87,7 @@ def ingest_file(
     """
     if unknown := sorted({*only} - settings.modalities.keys()):
         raise SettingsError(f"--only: {unknown[0]!r} is not one of {', '.join(settings.modalities)}")
-    train_missing(settings, triples, names)
+    train_missing(settings, triples, names, interactions)
     # What holds some modalities only is not yet the index of this source.
     receipt = None if only else digest(source)
     return _ingest(source, settings, lambda schema: read(source, schema), base_of(source), receipt, only)

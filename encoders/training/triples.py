@@ -1,23 +1,29 @@
-"""Read a knowledge graph from text files: triples, and the names of their entities.
+"""Read a knowledge graph from text files: triples, what users did with items, and the names of the entities.
 
 Triples are lines `head<TAB>relation<TAB>tail`, or N-Triples in a file that ends with `.nt`; names are lines
-`entity<TAB>language<TAB>name` with any number of lines per entity (its names and aliases). All are UTF-8, and may be
-compressed (`.gz`). Blank lines and lines that start with `#` say nothing.
+`entity<TAB>language<TAB>name` with any number of lines per entity (its names and aliases). Interactions are lines
+`user<TAB>item<TAB>weight<TAB>time`, of which the last one or two may be left out. All are UTF-8, and may be compressed
+(`.gz`). Blank lines and lines that start with `#` say nothing.
 """
 
 from __future__ import annotations
 
 import gzip
+import math
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sized
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from encoders.parts.users import INTERACTED, user_entity
 from es_mappings.errors import BadInput
+
+_R = TypeVar("_R")
 
 Problem = tuple[str, str]
 """A line that was left out: its place as `file:line`, and why."""
@@ -34,41 +40,74 @@ class Name:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KnowledgeGraph:
-    """Distinct triples over numbered entities and relations; numbers follow the first appearance in the file.
+    """Distinct triples over numbered entities and relations; numbers follow the first appearance in the files.
 
-    triples: shape (n, 3), int64, the columns being head entity, relation, tail entity.
-    problems: the lines that were left out; the rest of the file counts all the same.
+    triples: shape (n, 3), int64, the columns being head entity, relation, tail entity. weights: (n,) float32, what each
+    counts for in training. times: (n,) float64, when an interaction was, -inf where that is unknown or it is none.
+    users: the entities that are users; every triple that has one as its head and INTERACTED as its relation is an
+    interaction. problems: the lines that were left out; the rest of the files counts all the same.
     """
 
     entities: tuple[str, ...]
     relations: tuple[str, ...]
     triples: NDArray[np.int64]
+    weights: NDArray[np.float32]
+    times: NDArray[np.float64]
+    users: tuple[int, ...] = ()
     names: tuple[Name, ...] = ()
     problems: tuple[Problem, ...] = ()
 
+    @property
+    def interactions(self) -> NDArray[np.bool_]:
+        """(n,) which of the triples are interactions."""
+        relation = self.relations.index(INTERACTED) if self.users else -1
+        found: NDArray[np.bool_] = np.isin(self.triples[:, 0], self.users) & (self.triples[:, 1] == relation)
+        return found
 
-def read_graph(triples: Path, names: Path | None = None) -> KnowledgeGraph:
-    """Read a triples file and, where given, a names file; names of entities without a triple are left out.
 
-    Raises BadInput when a file cannot be read or there is no triple at all. Single bad lines end up in `problems`.
+def read_graph(triples: Path | None, names: Path | None = None, interactions: Path | None = None) -> KnowledgeGraph:
+    """Read triples, interactions or both, and, where given, names; those of entities without a triple are left out.
+
+    A triple counts 1. What a user did with the same item again adds up, at the latest of its times.
+    Raises BadInput when a file cannot be read or has no triple at all. Single bad lines end up in `problems`.
     """
+    if triples is None and interactions is None:
+        raise BadInput("a graph is made of triples, of interactions, or of both")
     problems: list[Problem] = []
     entities: dict[str, int] = {}
     relations: dict[str, int] = {}
-    found: dict[tuple[int, int, int], None] = {}
-    for head, relation, tail in _rows(triples, problems):
-        triple = (_number(entities, head), _number(relations, relation), _number(entities, tail))
-        found[triple] = None
-    if not found:
-        first = f"; the first bad line is {problems[0][0]}: {problems[0][1]}" if problems else ""
-        raise BadInput(f"{triples}: no triple (head<TAB>relation<TAB>tail) in this file{first}")
+    found: dict[tuple[int, int, int], tuple[float, float]] = {}
+    users: dict[int, None] = {}
+    if triples is not None:
+        for head, relation, tail in _rows(triples, problems):
+            triple = (_number(entities, head), _number(relations, relation), _number(entities, tail))
+            found[triple] = (1.0, -math.inf)
+        _refuse_empty(triples, "triple (head<TAB>relation<TAB>tail)", found, problems)
+    if interactions is not None:
+        for user, item, weight, time in _lines(interactions, problems, _interaction):
+            number = _number(entities, user_entity(user))
+            triple = (number, _number(relations, INTERACTED), _number(entities, item))
+            before, last = found.get(triple, (0.0, -math.inf))
+            found[triple] = (before + weight, max(last, time))
+            users[number] = None
+        _refuse_empty(interactions, "interaction (user<TAB>item<TAB>weight<TAB>time)", users, problems)
+    weights, times = np.array(list(found.values())).T
     return KnowledgeGraph(
         entities=tuple(entities),
         relations=tuple(relations),
         triples=np.array(list(found), dtype=np.int64),
+        weights=weights.astype(np.float32),
+        times=times,
+        users=tuple(users),
         names=_names(names, entities, problems) if names else (),
         problems=tuple(problems),
     )
+
+
+def _refuse_empty(path: Path, what: str, found: Sized, problems: list[Problem]) -> None:
+    if not found:
+        first = f"; the first bad line is {problems[0][0]}: {problems[0][1]}" if problems else ""
+        raise BadInput(f"{path}: no {what} in this file{first}")
 
 
 def _names(path: Path, entities: dict[str, int], problems: list[Problem]) -> tuple[Name, ...]:
@@ -84,7 +123,11 @@ def _number(numbers: dict[str, int], key: str) -> int:
 
 def _rows(path: Path, problems: list[Problem]) -> Iterator[tuple[str, str, str]]:
     """The three columns of every good line; bad lines are added to `problems`."""
-    read = _statement if Path(path.name.removesuffix(".gz")).suffix == ".nt" else _columns
+    return _lines(path, problems, _statement if Path(path.name.removesuffix(".gz")).suffix == ".nt" else _columns)
+
+
+def _lines(path: Path, problems: list[Problem], read: Callable[[str], _R | str]) -> Iterator[_R]:
+    """What is read of every good line; bad lines are added to `problems`."""
     try:
         # Lines are decoded one by one, so that one broken byte costs one line and not the file.
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as lines:
@@ -100,8 +143,8 @@ def _rows(path: Path, problems: list[Problem]) -> Iterator[tuple[str, str, str]]
         raise BadInput(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
-def _row(line: bytes, read: Callable[[str], tuple[str, str, str] | str]) -> tuple[str, str, str] | str | None:
-    """The columns of a line, None for a line that says nothing, or as a string what is wrong with it."""
+def _row(line: bytes, read: Callable[[str], _R | str]) -> _R | str | None:
+    """What is read of a line, None for a line that says nothing, or as a string what is wrong with it."""
     try:
         text = line.decode("utf-8").rstrip("\r\n")
     except UnicodeDecodeError:
@@ -120,6 +163,23 @@ def _columns(text: str) -> tuple[str, str, str] | str:
     if not all(columns):
         return "an empty column"
     return columns[0], columns[1], columns[2]
+
+
+def _interaction(text: str) -> tuple[str, str, float, float] | str:
+    """User, item, weight (1 where there is none), and time (-inf where there is none)."""
+    columns = [column.strip() for column in text.split("\t")]
+    if not 2 <= len(columns) <= 4:
+        return f"{len(columns)} columns separated by tabs instead of 2 to 4"
+    user, item, weight, time = [*columns, "", ""][:4]
+    if not (user and item):
+        return "an empty column"
+    try:
+        counts, when = float(weight or 1), float(time) if time else -math.inf
+    except ValueError:
+        return f"weight and time are numbers, not {weight!r:.60} and {time!r:.60}"
+    if not 0 < counts < math.inf:
+        return f"a weight is more than 0, not {weight:.60}"
+    return "a time is a finite number" if time and not math.isfinite(when) else (user, item, counts, when)
 
 
 _NODE = r"<[^<>\s]*>|_:[^\s<>\"]+"

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from encoders.contract import Encoder, Graph, load_encoder
-from encoders.graph import CONCEPT_WEIGHT, GraphEncoder, GraphFile, load
+from encoders.graph import CONCEPT_WEIGHT, NO_INTERACTIONS, GraphEncoder, GraphFile, load
 from encoders.parts.names import Name
 from es_mappings.errors import BadInput, BadTerm, EncoderError, SettingsError
 from es_mappings.settings import ModalitySettings
@@ -375,7 +375,9 @@ def test_the_order_of_an_item_s_values_decides_nothing(tags: list[int], random: 
     names = tuple(Name(entity, "en", name) for entity, name in NAMES)
     triples = np.array([[0, 0, 2], [1, 0, 2], [4, 0, 3], [4, 0, 5]], dtype=np.int32)
     weights = np.ones((1, 3), dtype=np.float32)
-    graph = GraphFile(tuple(ENTITIES), VECTORS, ("has_tag",), weights, triples, names, "f")
+    graph = GraphFile(
+        tuple(ENTITIES), VECTORS, ("has_tag",), weights, triples, NO_INTERACTIONS, frozenset(), names, "f"
+    )
     encoder = GraphEncoder("graph", graph, relations=RELATIONS)
     first, second = newcomer(encoder, *values), newcomer(encoder, *shuffled)
     assert (first is None) == (second is None)
