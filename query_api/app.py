@@ -70,7 +70,7 @@ def _add_search(app: Flask, search: SearchService) -> None:
         if request.mimetype != "application/json":
             raise InvalidRequest.at("Content-Type", "must be application/json")
         items = {f"query[{position}].item": f"items[{position}]" for position in range(MAX_ITEMS)}
-        with _named_as({"query[0].user": "user", "query": "items"} | items):
+        with _named_as({"query[0].user": "user"} | items):
             return jsonify(search.recommend(_json(request.get_data(), "body")))
 
     @app.get("/v1/suggest")

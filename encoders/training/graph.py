@@ -27,11 +27,11 @@ import json
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 import torch
@@ -79,6 +79,8 @@ class TrainingReport:
 class Model(Protocol):
     """What learns the vectors of numbered entities and relations."""
 
+    epochs: ClassVar[int]
+    """As many are best, before what was held out is learnt."""
     settings: dict[str, Any]
     """What it was told, for the file."""
 
@@ -100,15 +102,15 @@ def train_graph(
     interactions: Path | None = None,
     model: ModelName | None = None,
     dims: int = 128,
-    epochs: int = 30,
+    epochs: int | None = None,
     seed: int = 0,
     progress: bool = True,
 ) -> TrainingReport:
     """Train on triples, interactions or both and save the vectors, replacing `output` in one step.
 
-    One seed gives the same bytes. model: None is LIGHTGCN where there are interactions, else COSINE. names: None names
-    every entity by its id. A few triples are held out for the first `epochs`, measured, and learnt in the last fifth of
-    the training, which comes on top.
+    One seed gives the same bytes. model: None is LIGHTGCN where there are interactions, else COSINE. epochs: None is as
+    many as that model is best after. names: None names every entity by its id. A few triples are held out for the first
+    `epochs`, measured, and learnt in the last fifth of the training, which comes on top.
 
     The file holds numpy arrays (no pickle):
     entities, relations            ids as text, (n,) and (r,)
@@ -122,11 +124,12 @@ def train_graph(
 
     Raises BadInput when the files hold no triples, cannot be read, or dims or epochs are not positive.
     """
-    if dims < 1 or epochs < 1:
+    if dims < 1 or (epochs is not None and epochs < 1):
         raise BadInput("training a graph needs at least one dimension and one epoch")
     start = time.monotonic()
     graph = read_graph(triples, names, interactions)
     name = model or (LIGHTGCN if graph.users else COSINE)
+    epochs = epochs or MODELS[name].epochs
     with _reproducible(seed):
         trained: Model = MODELS[name](len(graph.entities), len(graph.relations), dims)
         held_out = _held_out(graph, np.random.default_rng(seed))
@@ -155,6 +158,8 @@ def train_graph(
 
 class CosineDistMult:
     """Entities (n, dims) and relations (r, dims); gradients are sparse: a step costs what its batch holds."""
+
+    epochs: ClassVar[int] = 30
 
     def __init__(self, entities: int, relations: int, dims: int) -> None:
         self.settings = {"scale": SCALE, "negatives": NEGATIVES, "learning_rate": LEARNING_RATE}
@@ -223,7 +228,7 @@ class CosineDistMult:
 # --- held-out triples ----------------------------------------------------------------------------------------
 
 
-MODELS: dict[ModelName, Callable[[int, int, int], Model]] = {COSINE: CosineDistMult, LIGHTGCN: LightGCN}
+MODELS: dict[ModelName, type[CosineDistMult] | type[LightGCN]] = {COSINE: CosineDistMult, LIGHTGCN: LightGCN}
 
 
 def _held_out(graph: KnowledgeGraph, random: np.random.Generator) -> NDArray[np.bool_]:

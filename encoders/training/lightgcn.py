@@ -18,7 +18,7 @@ which goes through all triples each time.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -28,10 +28,10 @@ from torch.nn import functional
 from encoders.training.edges import Seen, Triples, Weights, sum_around, two_way
 from es_mappings.types import Matrix
 
-LAYERS = 2
-TEMPERATURE = 0.15
+LAYERS = 3
+TEMPERATURE = 0.1
 NEGATIVES = 1024
-BATCH = 2048
+LARGEST_BATCH, SMALLEST_BATCH, STEPS_PER_EPOCH = 2048, 32, 32
 LEARNING_RATE = 0.01
 SPREAD = 0.1
 """The standard deviation of what the free vectors begin with."""
@@ -40,8 +40,10 @@ SPREAD = 0.1
 class LightGCN:
     """See the module; a relation is no more than a set of triples here, and its weights are 1."""
 
+    epochs: ClassVar[int] = 10
+
     def __init__(self, entities: int, relations: int, dims: int) -> None:
-        self.settings = {"layers": LAYERS, "temperature": TEMPERATURE, "negatives": NEGATIVES, "batch": BATCH,
+        self.settings = {"layers": LAYERS, "temperature": TEMPERATURE, "negatives": NEGATIVES,
                          "learning_rate": LEARNING_RATE}  # fmt: skip
         self._free = torch.nn.Parameter(torch.randn(entities, dims) * SPREAD)
         self._relations = relations
@@ -97,10 +99,11 @@ class LightGCN:
 
 def _batches(kinds: Tensor) -> list[Tensor]:
     """Rows of the triples in batches of one relation each, in random order."""
+    size = min(max(len(kinds) // STEPS_PER_EPOCH, SMALLEST_BATCH), LARGEST_BATCH)
     found = [
         batch
         for kind in torch.unique(kinds)
         for rows in [torch.nonzero(kinds == kind).squeeze(1)]
-        for batch in torch.split(rows[torch.randperm(len(rows))], BATCH)
+        for batch in torch.split(rows[torch.randperm(len(rows))], size)
     ]
     return [found[index] for index in torch.randperm(len(found)).tolist()]
