@@ -53,7 +53,7 @@ def learn(graph: KnowledgeGraph, model: str, dims: int, epochs: int, seed: int) 
                 own = directions(torch.randn(entities, dims), centred=False)
             else:
                 network = cosine.CosineDistMult(entities, relations, dims)
-                network.fit(graph.triples, cosine.EPOCHS, tqdm(disable=True))
+                network.fit(graph.triples, graph.weights, cosine.EPOCHS, tqdm(disable=True))
                 own = network.directions()
             return {"own": own.numpy(), "smoothed": smooth(own, graph.triples, relations)}
     with tempfile.TemporaryDirectory() as folder:

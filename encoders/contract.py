@@ -80,6 +80,12 @@ class Graph(Protocol):
     def search(self, text: str, size: int, languages: Sequence[str]) -> list[EntityMatch]:
         """Entities that a text may mean, whole or while it is typed, the likeliest first."""
 
+    def seen(self, user: str) -> tuple[str, ...]:
+        """The ids of the items that a user has interacted with.
+
+        Raises BadTerm for an unknown user, and where the graph knows items by something else than their ids.
+        """
+
     def named(self, term: Term, item: Mapping[str, Any] | None) -> tuple[str, ...]:
         """The entities that a term is about.
 

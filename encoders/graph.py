@@ -26,6 +26,7 @@ from encoders.parts.linking import Link as NameLink
 from encoders.parts.names import Name
 from encoders.parts.paths import Numbers
 from encoders.parts.relatives import Link, Relatives
+from encoders.parts.users import INTERACTED, user_entity
 from encoders.parts.weights import HEX_DIGITS, fingerprint
 from es_mappings.errors import BadInput, BadTerm, EncoderError, SettingsError
 from es_mappings.schema import lookup
@@ -40,6 +41,7 @@ from es_mappings.types import (
     Space,
     Term,
     TextTerm,
+    UserTerm,
     Vector,
 )
 
@@ -63,6 +65,8 @@ COSINE = "cosine-distmult"
 MOST_LISTED = 50
 """Relations that an error lists."""
 
+NO_INTERACTIONS: NDArray[np.int32] = np.empty((0, 2), dtype=np.int32)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GraphFile:
@@ -70,7 +74,8 @@ class GraphFile:
 
     entities: (n,) ids. vectors: (n, dims) float32 of unit length. relations: their names. relation_weights: (r, dims)
     float32, positive, as in `relation_vectors`; None for another model than COSINE, whose relations do not act on these
-    vectors. triples: (m, 3) numbers of head entity, relation, tail entity. names: in the order of the file.
+    vectors. triples: (m, 3) numbers of head entity, relation, tail entity, without interactions. interactions: (k, 2)
+    numbers of user and item. users: numbers of the entities that are users. names: in the order of the file.
     fingerprint: of the file's contents, see `encoders.parts.weights.fingerprint`.
     """
 
@@ -79,6 +84,8 @@ class GraphFile:
     relations: tuple[str, ...]
     relation_weights: Matrix | None
     triples: NDArray[np.int32]
+    interactions: NDArray[np.int32]
+    users: frozenset[int]
     names: tuple[Name, ...]
     fingerprint: str
 
@@ -113,12 +120,18 @@ def read_graph_file(path: Path) -> GraphFile:
         )
     try:
         arrays = mapped_arrays(path)
+        relations = tuple(arrays["relations"].tolist())
+        # A file of an older version knows no users.
+        users = arrays.get("users", NO_INTERACTIONS[:, 0])
+        triples, interactions = _apart(np.asarray(arrays["triples"]), users, relations)
         graph = GraphFile(
             entities=tuple(arrays["entities"].tolist()),
             vectors=np.ascontiguousarray(arrays["vectors"], dtype=np.float32),
-            relations=tuple(arrays["relations"].tolist()),
+            relations=relations,
             relation_weights=_weights(arrays),
-            triples=np.asarray(arrays["triples"]),
+            triples=triples,
+            interactions=interactions,
+            users=frozenset(users.tolist()),
             names=tuple(map(Name, *(arrays[f"name_{part}"].tolist() for part in ("entity", "language", "text")))),
             fingerprint=fingerprint([path], VERSION),
         )
@@ -130,6 +143,16 @@ def read_graph_file(path: Path) -> GraphFile:
     if weights is not None and weights.shape != (len(graph.relations), graph.vectors.shape[1]):
         raise EncoderError(f"{path}: {len(graph.relations)} relations, but vectors {weights.shape}")
     return graph
+
+
+def _apart(
+    triples: NDArray[np.int32], users: NDArray[np.int32], relations: tuple[str, ...]
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """What the graph knows of things, (m, 3), and what users did, (k, 2): facts are told to everybody, the rest not."""
+    if not len(users):
+        return triples, NO_INTERACTIONS
+    done = np.isin(triples[:, 0], users) & (triples[:, 1] == relations.index(INTERACTED))
+    return triples[~done], triples[done][:, [0, 2]]
 
 
 def _weights(arrays: Mapping[str, NDArray[Any]]) -> Matrix | None:
@@ -175,13 +198,15 @@ class GraphEncoder:
         return Encoded({self._name: vectors}, errors)
 
     def encode_query(self, term: Term) -> Mapping[str, Vector]:
-        """The node of an entity term, the mean of what a text names; other terms mean nothing to a graph.
+        """The node of an entity or user term, the mean of what a text names; others mean nothing to a graph.
 
-        Raises BadInput for an unknown entity, BadTerm for an unknown relation.
+        Raises BadInput for an unknown entity, BadTerm for an unknown relation or user.
         """
         vector: Vector | None = None
         if isinstance(term, EntityTerm):
             vector = self._related(term)
+        elif isinstance(term, UserTerm):
+            vector = self.graph.vectors[self._user(term.id)]
         elif isinstance(term, TextTerm):
             vector = self._mean(term.text)
         return {} if vector is None else {self._name: vector}
@@ -196,15 +221,28 @@ class GraphEncoder:
         """Entities that a text may mean, see `Facts.search`."""
         return self.facts.search(text, size, languages)
 
+    def seen(self, user: str) -> tuple[str, ...]:
+        """The ids of the items that a user has interacted with; an item's entity has the item's id.
+
+        Raises BadTerm for an unknown user, and where items have another field for that.
+        """
+        found = self._known_to(user)
+        if self._source[0] != "id":
+            raise BadTerm("exclude_seen", f"the graph knows items by {self._source[0]!r}, not by their ids: use false")
+        return found
+
     def named(self, term: Term, item: Mapping[str, Any] | None) -> tuple[str, ...]:
         """The entities of the graph that a term is about; item: the fields of an item term's item, with its `id`.
 
         Of a name that concepts and items share, the concepts: "sofa" is about sofas, not about each item of that title.
+        A user is about the items of the interactions, since nothing is told of users.
         """
         if isinstance(term, TextTerm):
             return tuple(self.graph.entities[n] for span in self._spans(term.text) for n in span[0] or span[1])
         if isinstance(term, EntityTerm):
             return (term.id,) if term.id in self._numbers else ()
+        if isinstance(term, UserTerm):
+            return self._known_to(term.id)
         return self._about(item) if isinstance(term, ItemTerm) and item is not None else ()
 
     def paths(
@@ -213,6 +251,10 @@ class GraphEncoder:
         """For each item, given by its fields with its `id`, the best paths from these entities of the graph to it."""
         numbers = [self._numbers[origin] for origin in origins]
         return self.facts.paths(numbers, [self._goal(item) for item in items], languages)
+
+    def _known_to(self, user: str) -> tuple[str, ...]:
+        rows = self.graph.interactions
+        return tuple(self.graph.entities[item] for item in rows[rows[:, 0] == self._user(user), 1].tolist())
 
     def _about(self, item: Mapping[str, Any]) -> tuple[str, ...]:
         """An item's node, or what it is linked to where the graph does not know it."""
@@ -231,6 +273,12 @@ class GraphEncoder:
         return Goal(number, item["id"] if number is None else self.graph.entities[number], links)
 
     # --- vectors
+
+    def _user(self, identifier: str) -> int:
+        number = self._numbers.get(user_entity(identifier))
+        if number is None or number not in self.graph.users:
+            raise BadTerm("user", f"{identifier!r} is not a user whose interactions the graph was trained with")
+        return number
 
     def _related(self, term: EntityTerm) -> Vector:
         """The entity's vector v; with a relation r what the model expects there, and what the graph knows to be there:

@@ -170,6 +170,13 @@ class EntityTerm(_Term):
 
 
 @dataclass(frozen=True, slots=True)
+class UserTerm(_Term):
+    """Somebody whose interactions the knowledge graph was trained with."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
 class VectorTerm(_Term):
     """A vector as the space's own encoder makes it for a query, of any length but zero."""
 
@@ -177,7 +184,7 @@ class VectorTerm(_Term):
     values: tuple[float, ...]
 
 
-Term = TextTerm | ImageTerm | ItemTerm | EntityTerm | VectorTerm
+Term = TextTerm | ImageTerm | ItemTerm | EntityTerm | UserTerm | VectorTerm
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,6 +368,9 @@ class Sort:
 
 SCORE = "_score"
 
+MAX_EXCLUDED = 65_536
+"""Ids that a plan may exclude: as many terms as a clause takes where a cluster's settings do not say otherwise."""
+
 
 # --- plan and answer -----------------------------------------------------------------------------------------------
 
@@ -428,7 +438,7 @@ class Plan:
     fusion: Fusion = Fusion()
     filter: Filter | None = None
     exclude: tuple[str, ...] = ()
-    """Ids that must not come back: the items the query is made of."""
+    """Ids that must not come back: the items the query is made of, or those that a user has seen."""
     facets: tuple[Facet, ...] = ()
     sort: tuple[Sort, ...] = ()
     """Empty: by score, best first. Ties are broken by id."""

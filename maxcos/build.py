@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 SHOWN_PROBLEMS = 20
 
 
-def train(triples: Path, names: Path | None, output: Path, **how: Any) -> TrainingReport:
+def train(triples: Path | None, names: Path | None, output: Path, **how: Any) -> TrainingReport:
     """Train the graph's vectors, see `train_graph`. Raises EncoderError without the extra `graph`."""
     report: TrainingReport = _graph_training().train_graph(triples, names, output, **how)
     _show_problems(report.problems)
@@ -59,17 +59,23 @@ def _show_problems(problems: Sequence[tuple[str, str]]) -> None:
     for place, reason in problems[:SHOWN_PROBLEMS]:
         click.echo(f"{place}: {reason}", err=True)
     if len(problems) > SHOWN_PROBLEMS:
-        click.echo(f"... and {len(problems) - SHOWN_PROBLEMS} more lines that are no triples or names", err=True)
+        click.echo(f"... and {len(problems) - SHOWN_PROBLEMS} more lines that were left out", err=True)
 
 
-def train_missing(settings: Settings, triples: Path | None, names: Path | None) -> None:
-    """Train every graph of the settings whose model file does not exist yet. Raises SettingsError without triples."""
+def train_missing(
+    settings: Settings, triples: Path | None, names: Path | None, interactions: Path | None = None
+) -> None:
+    """Train every graph of the settings whose model file does not exist yet.
+
+    Raises SettingsError where there is one, but neither triples nor interactions.
+    """
     for name, modality in settings.modalities.items():
         if modality.encoder != "graph" or modality.model is None or Path(modality.model).is_file():
             continue
-        if triples is None:
-            raise SettingsError(f"modalities.{name}: {modality.model} does not exist; give --triples to train it")
-        train(triples, names, Path(modality.model))
+        if triples is None and interactions is None:
+            how = "give --triples or --interactions to train it"
+            raise SettingsError(f"modalities.{name}: {modality.model} does not exist; {how}")
+        train(triples, names, Path(modality.model), interactions=interactions)
 
 
 def ingest_file(
@@ -78,6 +84,8 @@ def ingest_file(
     triples: Path | None = None,
     names: Path | None = None,
     only: Sequence[str] = (),
+    *,
+    interactions: Path | None = None,
 ) -> Summary:
     """Everything that serving these settings needs: graph vectors and the index. Raises what `ingest` raises.
 
@@ -85,7 +93,7 @@ def ingest_file(
     """
     if unknown := sorted({*only} - settings.modalities.keys()):
         raise SettingsError(f"--only: {unknown[0]!r} is not one of {', '.join(settings.modalities)}")
-    train_missing(settings, triples, names)
+    train_missing(settings, triples, names, interactions)
     # What holds some modalities only is not yet the index of this source.
     receipt = None if only else digest(source)
     return _ingest(source, settings, lambda schema: read(source, schema), base_of(source), receipt, only)

@@ -18,6 +18,11 @@ CONFIG = click.option(
     "--config", type=click.Path(path_type=Path), default=Path("maxcos.toml"), show_default=True, help="Settings file."
 )
 TRIPLES = click.Path(path_type=Path, exists=True, dir_okay=False)
+INTERACTIONS = click.option(
+    "--interactions",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="TSV: user, item, weight, time; the last two may be left out.",
+)
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -59,6 +64,7 @@ def demo(engine: str | None, port: int, folder: Path, build_only: bool) -> None:
 @CONFIG
 @click.option("--triples", type=click.Path(path_type=Path, exists=True), help="TSV (head, relation, tail) or .nt.")
 @click.option("--names", type=click.Path(path_type=Path, exists=True), help="TSV: entity, language, name.")
+@INTERACTIONS
 @click.option("--only", multiple=True, metavar="MODALITY", help="Encode only this modality. May be given again.")
 @click.option("--check", is_flag=True, help="Only read and validate; exit code 1 if a record would be lost.")
 @click.option(
@@ -70,6 +76,7 @@ def ingest(
     config: Path,
     triples: Path | None,
     names: Path | None,
+    interactions: Path | None,
     only: tuple[str, ...],
     check: bool,
     replay: Path | None,
@@ -78,7 +85,8 @@ def ingest(
     """Encode the items of SOURCE and write them to the index; only what is new there or has changed.
 
     SOURCE: JSON lines, CSV or TSV with a header (all of them also as .gz), Parquet, or a folder of pictures with
-    metadata; docs/ingest.md has the details. With --triples the graph is trained first if its model file is missing.
+    metadata; docs/ingest.md has the details. With --triples, --interactions or both the graph is trained first if its
+    model file is missing.
     What cannot be indexed goes to SOURCE's name with .dead-letters.jsonl, with its reason and place; the exit code is
     then still 0 if anything was written. --replay puts such a file in again, and leaves it as it is.
     """
@@ -94,7 +102,7 @@ def ingest(
         build.print_report(report, as_json)
         sys.exit(1 if report.lost else 0)
     if source is not None:
-        summary = build.ingest_file(source, settings, triples, names, only)
+        summary = build.ingest_file(source, settings, triples, names, only, interactions=interactions)
     else:
         assert replay is not None  # one of both is given
         summary, source = build.replay(replay, settings), replay
@@ -165,6 +173,7 @@ def attach(
 @CONFIG
 @click.option("--triples", type=click.Path(path_type=Path, exists=True), help="TSV: head, relation, tail.")
 @click.option("--names", type=click.Path(path_type=Path, exists=True), help="TSV: entity, language, name.")
+@INTERACTIONS
 @click.option("--replace", is_flag=True, help="The old index may be deleted where it cannot be kept.")
 @click.option("--fewer", is_flag=True, help="The new index may hold fewer items than the old one.")
 @click.option("--drop-old", "drop", is_flag=True, help="Instead: delete what the last rebuild has kept.")
@@ -174,6 +183,7 @@ def rebuild(
     config: Path,
     triples: Path | None,
     names: Path | None,
+    interactions: Path | None,
     replace: bool,
     fewer: bool,
     drop: bool,
@@ -194,7 +204,9 @@ def rebuild(
         dropped = drop_old(settings)
         click.echo(json.dumps({"dropped": dropped}) if as_json else f"dropped: {dropped or 'nothing was kept'}")
         return
-    report = rebuild(source, settings, triples=triples, names=names, replace=replace, fewer=fewer)
+    report = rebuild(
+        source, settings, triples=triples, names=names, interactions=interactions, replace=replace, fewer=fewer
+    )
     print_report(report, settings, source, as_json)
 
 
@@ -208,14 +220,14 @@ def graph() -> None:
 
 
 @graph.command("train")
-@click.argument("triples", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("triples", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--names", type=click.Path(path_type=Path, exists=True), help="TSV: entity, language, name.")
+@INTERACTIONS
 @click.option("--output", type=click.Path(path_type=Path), default=Path("graph.npz"), show_default=True)
 @click.option(
     "--model",
-    default="cosine-distmult",
-    show_default=True,
-    help="Or transe, distmult, complex, rotate, compgcn: link predictors, see docs/graph.md.",
+    help="Default: lightgcn with --interactions, else cosine-distmult. Or transe, distmult, complex, rotate, compgcn: "
+    "link predictors, see docs/graph.md.",
 )
 @click.option("--valid", type=TRIPLES, help="Triples to validate by. Default: a few of TRIPLES.")
 @click.option("--known", type=TRIPLES, multiple=True, help="More triples that validation takes for true.")
@@ -229,10 +241,11 @@ def graph() -> None:
 )
 @AS_JSON
 def graph_train(
-    triples: Path,
+    triples: Path | None,
     names: Path | None,
+    interactions: Path | None,
     output: Path,
-    model: str,
+    model: str | None,
     valid: Path | None,
     known: tuple[Path, ...],
     dims: int | None,
@@ -241,16 +254,19 @@ def graph_train(
     checkpoint: Path | None,
     as_json: bool,
 ) -> None:
-    """Train one vector per entity of TRIPLES (TSV) and save them for serving."""
+    """Train one vector per entity of TRIPLES (TSV), of what users did with items, or of both, and save them."""
     from dataclasses import asdict
 
     from maxcos.build import train
 
+    if triples is None and interactions is None:
+        raise click.UsageError("give TRIPLES, --interactions or both")
     report = asdict(
         train(
             triples,
             names,
             output,
+            interactions=interactions,
             model=model,
             valid=valid,
             known=known,
@@ -332,6 +348,7 @@ def serve(config: Path, host: str, port: int) -> None:
 @click.option("--image", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="A picture to look for.")
 @click.option("--item", help="An item to find others like.")
 @click.option("--entity", help="A node of the knowledge graph.")
+@click.option("--user", help="Somebody whose interactions the graph was trained with.")
 @click.option("--fusion", type=click.Choice(["hybrid", "max", "rrf", "lexical"]), default="hybrid", show_default=True)
 @click.option("--calibration", type=click.Choice(["fitted", "raw"]), help="Default: fitted where the index has maps.")
 @click.option("--plan", type=click.Choice(["auto", "exact", "ann"]), default="auto", show_default=True)
@@ -346,6 +363,7 @@ def search(
     image: Path | None,
     item: str | None,
     entity: str | None,
+    user: str | None,
     fusion: str,
     calibration: str | None,
     plan: str,
@@ -353,14 +371,14 @@ def search(
     size: int,
     as_json: bool,
 ) -> None:
-    """Search by WORDS, a picture, an item, an entity, or several of them at once."""
+    """Search by WORDS, a picture, an item, an entity, a user, or several of them at once."""
     from es_mappings.settings import load_settings
     from query_api.service import SearchService
 
-    given = {"text": words, "item": item, "entity": entity}
+    given = {"text": words, "item": item, "entity": entity, "user": user}
     terms = [{kind: value} for kind, value in given.items() if value]
     if not terms and image is None:
-        raise click.UsageError("say what to look for: WORDS, --image, --item or --entity")
+        raise click.UsageError("say what to look for: WORDS, --image, --item, --entity or --user")
     settings = load_settings(config)
     service = SearchService.from_settings(settings)
     body = {

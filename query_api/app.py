@@ -17,6 +17,7 @@ from werkzeug.exceptions import HTTPException
 from es_mappings.errors import FieldProblem, InvalidRequest, ItemNotFound, MaxcosError
 from es_mappings.schema import lookup
 from es_mappings.settings import PageSettings, Settings
+from query_api.form import MAX_ITEMS
 from query_api.service import SearchService
 
 PAGE = Path(__file__).parent / "page"
@@ -63,6 +64,14 @@ def _add_search(app: Flask, search: SearchService) -> None:
         if request.mimetype != "application/json":
             raise InvalidRequest.at("Content-Type", "must be application/json or multipart/form-data")
         return jsonify(search.search(_json(request.get_data(), "body")))
+
+    @app.post("/v1/recommend")
+    def recommend() -> Response:
+        if request.mimetype != "application/json":
+            raise InvalidRequest.at("Content-Type", "must be application/json")
+        items = {f"query[{position}].item": f"items[{position}]" for position in range(MAX_ITEMS)}
+        with _named_as({"query[0].user": "user"} | items):
+            return jsonify(search.recommend(_json(request.get_data(), "body")))
 
     @app.get("/v1/suggest")
     def suggest() -> Response:

@@ -1,8 +1,8 @@
-"""The form of a search request: what pydantic checks of the JSON before anything is looked up in a schema."""
+"""The forms of requests: what pydantic checks of the JSON before anything is looked up in a schema."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -12,6 +12,7 @@ from query_api import cursor
 
 MAX_TEXT = 500
 MAX_TERMS = 16
+MAX_ITEMS = 100
 MAX_DIMS = 8192
 MAX_SIZE = 200
 MAX_FACETS = 20
@@ -23,7 +24,11 @@ Calibrate = Literal["fitted", "raw"]
 PlanWish = Literal["auto", "exact", "ann"]
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
+Identifier = Annotated[str, Field(min_length=1, max_length=512)]
 Weight = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
+
+
+_F = TypeVar("_F", bound="_Model")
 
 
 class _Model(BaseModel):
@@ -31,7 +36,7 @@ class _Model(BaseModel):
 
 
 class TermModel(_Model):
-    """One part of a query: exactly one of text, image (base64), item, entity, or a vector of a space."""
+    """One part of a query: exactly one of text, image (base64), item, entity, user, or a vector of a space."""
 
     text: str | None = Field(None, min_length=1, max_length=MAX_TEXT)
     image: str | None = None
@@ -39,6 +44,7 @@ class TermModel(_Model):
     entity: str | None = Field(None, min_length=1, max_length=512)
     relation: str | None = Field(None, min_length=1, max_length=512)
     direction: Direction | None = None
+    user: str | None = Field(None, min_length=1, max_length=512)
     vector: list[Number] | None = Field(None, max_length=MAX_DIMS, fail_fast=True)
     space: str | None = None
     weight: float = Field(1.0, ge=-1000, le=1000, allow_inf_nan=False)
@@ -46,8 +52,9 @@ class TermModel(_Model):
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        if sum(value is not None for value in (self.text, self.image, self.item, self.entity, self.vector)) != 1:
-            raise ValueError("a term is exactly one of text, image, item, entity or vector")
+        given = (self.text, self.image, self.item, self.entity, self.user, self.vector)
+        if sum(value is not None for value in given) != 1:
+            raise ValueError("a term is exactly one of text, image, item, entity, user or vector")
         return self
 
 
@@ -72,11 +79,9 @@ class RangeModel(_Model):
     to: str | int | Number | None = None
 
 
-class SearchModel(_Model):
-    """The body of POST /v1/search."""
+class Wishes(_Model):
+    """Which items may come back, and what of them: the same whatever is looked for."""
 
-    query: Annotated[list[TermModel], Field(max_length=MAX_TERMS)] | None = None
-    fusion: FusionModel = FusionModel()
     filter: dict[str, Any] | None = None
     facets: list[FacetModel] = Field(default_factory=list, max_length=MAX_FACETS)
     sort: list[Any] = Field(default_factory=list, max_length=MAX_SORTS)
@@ -84,21 +89,10 @@ class SearchModel(_Model):
     from_: int = Field(0, ge=0, alias="from")
     after: str | None = Field(None, min_length=1, max_length=cursor.MAX_LENGTH)
     fields: list[str] | None = Field(None, max_length=100)
-    highlight: bool = False
     paths: bool = False
     track_total_hits: bool | int = True
     plan: PlanWish = "auto"
     explain: bool | Literal["engine"] = False
-
-    @field_validator("query", mode="before")
-    @classmethod
-    def _words(cls, query: Any) -> Any:
-        """Words alone are short for one text term."""
-        if not isinstance(query, str):
-            return query
-        if len(query) > MAX_TEXT:
-            raise ValueError(f"must not be longer than {MAX_TEXT} characters")
-        return [{"text": query}] if query.strip() else []
 
     @field_validator("facets", mode="before")
     @classmethod
@@ -114,10 +108,42 @@ class SearchModel(_Model):
         raise ValueError(f"must be true, false or a whole number from 1 to {MAX_COUNT}")
 
 
-def read_form(body: Any) -> SearchModel:
+class SearchModel(Wishes):
+    """The body of POST /v1/search."""
+
+    query: Annotated[list[TermModel], Field(max_length=MAX_TERMS)] | None = None
+    fusion: FusionModel = FusionModel()
+    highlight: bool = False
+
+    @field_validator("query", mode="before")
+    @classmethod
+    def _words(cls, query: Any) -> Any:
+        """Words alone are short for one text term."""
+        if not isinstance(query, str):
+            return query
+        if len(query) > MAX_TEXT:
+            raise ValueError(f"must not be longer than {MAX_TEXT} characters")
+        return [{"text": query}] if query.strip() else []
+
+
+class RecommendModel(Wishes):
+    """The body of POST /v1/recommend: for a user, or for who likes these items."""
+
+    user: str | None = Field(None, min_length=1, max_length=512)
+    items: list[Identifier] | None = Field(None, min_length=1, max_length=MAX_ITEMS)
+    exclude_seen: bool = True
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if (self.user is None) == (self.items is None):
+            raise ValueError("say for whom: exactly one of user or items")
+        return self
+
+
+def read_form(form: type[_F], body: Any) -> _F:
     """Raises InvalidRequest naming every offending field."""
     try:
-        return SearchModel.model_validate(body)
+        return form.model_validate(body)
     except ValidationError as error:
         raise InvalidRequest(*_problems(error)) from error
 

@@ -27,6 +27,7 @@ from es_mappings.types import (
     StoredItem,
     Term,
     TextTerm,
+    UserTerm,
     Vector,
     VectorTerm,
 )
@@ -34,7 +35,7 @@ from query_api.candidates import choose
 from query_api.request import SearchRequest
 from query_api.searchers import Searcher
 
-KINDS: dict[type, str] = {TextTerm: "text", ImageTerm: "image", EntityTerm: "entity"}
+KINDS: dict[type, str] = {TextTerm: "text", ImageTerm: "image", EntityTerm: "entity", UserTerm: "user"}
 """Under which name `Centre.queries` knows the queries of a term."""
 
 
@@ -92,7 +93,7 @@ def make_plan(
         words=words,
         fusion=fusion,
         filter=_required(request.filter, vectors) if fusion.missing == "require" else request.filter,
-        exclude=tuple(t.id for t in request.terms if isinstance(t, ItemTerm)),
+        exclude=request.exclude,
         facets=request.facets,
         sort=request.sort,
         size=request.size,
@@ -181,7 +182,8 @@ def _given_vector(
 
 
 def _centred(vector: Vector, centre: Centre | None, kind: str) -> Vector:
-    return vector if centre is None else centred(vector, centre.queries.get(kind, centre.items))
+    """A user's vector stays as it was trained: what all users share is what everybody likes, and counts."""
+    return vector if centre is None or kind == "user" else centred(vector, centre.queries.get(kind, centre.items))
 
 
 def _direction(vector: Vector, weight: float) -> Vector:

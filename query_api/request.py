@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
-from es_mappings.errors import FieldProblem, InvalidRequest
+from es_mappings.errors import BadTerm, FieldProblem, InvalidRequest
 from es_mappings.schema import Schema
 from es_mappings.types import (
+    MAX_EXCLUDED,
     RRF_WINDOW,
     SCORE,
     EntityTerm,
@@ -23,12 +24,24 @@ from es_mappings.types import (
     Sort,
     Term,
     TextTerm,
+    UserTerm,
     VectorTerm,
     Walk,
 )
 from query_api import cursor
 from query_api.filters import known_field, listed, parse_filter, typed
-from query_api.form import Calibrate, FacetModel, FusionModel, PlanWish, RangeModel, SearchModel, TermModel, read_form
+from query_api.form import (
+    Calibrate,
+    FacetModel,
+    FusionModel,
+    PlanWish,
+    RangeModel,
+    RecommendModel,
+    SearchModel,
+    TermModel,
+    Wishes,
+    read_form,
+)
 
 MAX_WINDOW = 10_000
 
@@ -39,13 +52,14 @@ _T = TypeVar("_T")
 class SearchRequest:
     """A request that can be planned.
 
-    calibration: None leaves the choice to the planner. count: as in `Plan.count`. walk: as in `Plan.walk`.
+    exclude, count, walk: as in `Plan`. calibration: None leaves the choice to the planner.
     paths: whether each hit tells how the query's entities are linked to it.
     ranges: by field, the bounds of a range facet as the client wrote them ("from" and "to"), in the facet's order.
     digest: of the request without its cursor, which the next cursor carries; empty without a walk.
     """
 
     terms: tuple[Term, ...]
+    exclude: tuple[str, ...] = ()
     method: FusionMethod = "hybrid"
     calibration: Calibrate | None = None
     missing: Missing = "ignore"
@@ -71,7 +85,47 @@ def parse(body: Any, schema: Schema, image: bytes | None = None) -> SearchReques
 
     Raises InvalidRequest naming every offending field.
     """
-    model = read_form(body)
+    model = read_form(SearchModel, body)
+    request = replace(
+        _request(model, model.fusion, lambda: _terms(model, schema, image), schema), highlight=model.highlight
+    )
+    return _walking(request, model.after, body, image)
+
+
+def parse_recommend(
+    body: Any, schema: Schema, modalities: tuple[str, ...], seen: Callable[[str], tuple[str, ...]]
+) -> SearchRequest:
+    """Check the body of a recommendation, which is a search by a user, or by items, in these modalities alone.
+
+    seen: the ids of the items that a user has seen; raises BadTerm.
+    Raises InvalidRequest naming every offending field.
+    """
+    model = read_form(RecommendModel, body)
+    user = () if model.user is None else (UserTerm(model.user, modalities=modalities),)
+    terms = (*user, *(ItemTerm(item, modalities=modalities) for item in model.items or ()))
+    # A cosine alone has no other to compete with, so it needs no map.
+    request = _request(model, FusionModel(method="max", calibration="raw"), lambda: terms, schema)
+    if not model.exclude_seen:
+        request = replace(request, exclude=())
+    elif model.user is not None:
+        request = replace(request, exclude=_seen(model.user, seen))
+    return _walking(request, model.after, body, None)
+
+
+def _seen(user: str, seen: Callable[[str], tuple[str, ...]]) -> tuple[str, ...]:
+    try:
+        found = seen(user)
+    except BadTerm as error:
+        raise InvalidRequest.at(error.member, str(error)) from error
+    if len(found) > MAX_EXCLUDED:
+        many = f"the user has seen {len(found)} items, and no more than {MAX_EXCLUDED} can be left out: use false"
+        raise InvalidRequest.at("exclude_seen", many)
+    return found
+
+
+def _request(
+    model: Wishes, fusion: FusionModel, terms: Callable[[], tuple[Term, ...]], schema: Schema
+) -> SearchRequest:
     problems: list[FieldProblem] = []
 
     def checked(check: Callable[[], _T], otherwise: _T) -> _T:
@@ -81,12 +135,15 @@ def parse(body: Any, schema: Schema, image: bytes | None = None) -> SearchReques
             problems.extend(error.problems)
             return otherwise
 
+    none: tuple[Term, ...] = ()
+    asked = checked(terms, none)
     request = SearchRequest(
-        terms=checked(lambda: _terms(model, schema, image), ()),
-        method=model.fusion.method,
-        calibration=model.fusion.calibration,
-        missing=model.fusion.missing,
-        weights=model.fusion.weights,
+        terms=asked,
+        exclude=tuple(term.id for term in asked if isinstance(term, ItemTerm)),
+        method=fusion.method,
+        calibration=fusion.calibration,
+        missing=fusion.missing,
+        weights=fusion.weights,
         filter=checked(lambda: parse_filter(model.filter, schema) if model.filter else None, None),
         facets=checked(lambda: _facets(model, schema), ()),
         ranges={f.field: tuple(_written(r) for r in f.ranges) for f in model.facets if f.ranges},
@@ -94,20 +151,24 @@ def parse(body: Any, schema: Schema, image: bytes | None = None) -> SearchReques
         size=model.size,
         offset=model.from_,
         fields=tuple(model.fields) if model.fields is not None else None,
-        highlight=model.highlight,
         paths=model.paths,
         count=None if model.track_total_hits is True else int(model.track_total_hits),
         plan=model.plan,
         explain=model.explain,
     )
-    checked(lambda: _check_fusion(model.fusion, schema), None)
-    checked(lambda: _check_window(model), None)
+    checked(lambda: _check_fusion(fusion, schema), None)
+    checked(lambda: _check_window(model, fusion.method), None)
     if problems:
         raise InvalidRequest(*problems)
-    if model.after is None:
+    return request
+
+
+def _walking(request: SearchRequest, after: str | None, body: Any, image: bytes | None) -> SearchRequest:
+    """The request at the place that its cursor names, if it has one."""
+    if after is None:
         return request
     digest = cursor.digest(body, image)
-    return replace(request, walk=_walk(model.after, digest, model.fusion.method), digest=digest)
+    return replace(request, walk=_walk(after, digest, request.method), digest=digest)
 
 
 # --- terms
@@ -141,6 +202,8 @@ def _term(model: TermModel, place: str, schema: Schema) -> Term:
         return ItemTerm(model.item, weight=model.weight, modalities=modalities)
     if model.entity is not None:
         return EntityTerm(model.entity, model.relation, model.direction, weight=model.weight, modalities=modalities)
+    if model.user is not None:
+        return UserTerm(model.user, weight=model.weight, modalities=modalities)
     if model.vector is not None:
         values = _vector(model.vector, model.space, place, schema)
         return VectorTerm(model.space or "", values, weight=model.weight, modalities=modalities)
@@ -168,7 +231,7 @@ def _vector(numbers: list[float], name: str | None, place: str, schema: Schema) 
 # --- facets and sort
 
 
-def _facets(model: SearchModel, schema: Schema) -> tuple[Facet, ...]:
+def _facets(model: Wishes, schema: Schema) -> tuple[Facet, ...]:
     facets: list[Facet] = []
     for position, asked in enumerate(model.facets):
         place = f"facets[{position}]"
@@ -204,7 +267,7 @@ def _written(given: RangeModel) -> dict[str, str | float]:
     return {name: value for name, value in (("from", given.from_), ("to", given.to)) if value is not None}
 
 
-def _sorts(model: SearchModel, schema: Schema) -> tuple[Sort, ...]:
+def _sorts(model: Wishes, schema: Schema) -> tuple[Sort, ...]:
     """Fields ascend and the score descends unless the client says otherwise."""
     sorts: list[Sort] = []
     for position, raw in enumerate(model.sort):
@@ -236,8 +299,8 @@ def _check_fusion(fusion: FusionModel, schema: Schema) -> None:
         raise InvalidRequest.at("fusion.missing", "no modality is asked by lexical, so none can be missing")
 
 
-def _check_window(model: SearchModel) -> None:
-    rrf = model.fusion.method == "rrf"
+def _check_window(model: Wishes, method: FusionMethod) -> None:
+    rrf = method == "rrf"
     if rrf and model.sort:
         raise InvalidRequest.at("sort", "rrf is an order itself: sort under max, hybrid or lexical")
     if model.after is not None and model.from_ > 0:

@@ -14,7 +14,7 @@ from es_mappings.types import MATCHES, TextTerm
 from query_api import respond
 from query_api.paths import explained
 from query_api.planner import make_plan
-from query_api.request import parse
+from query_api.request import SearchRequest, parse, parse_recommend
 from query_api.searchers import Searcher, open_searcher
 
 MAX_TYPED = 100
@@ -53,6 +53,21 @@ class SearchService:
         """
         started = time.perf_counter()
         request = parse(body, self.schema, image)
+        return self._answer(request, started)
+
+    def recommend(self, body: Any) -> dict[str, Any]:
+        """Items for a user, or for who likes some items, by the graph alone (its form: `RecommendModel`).
+
+        Raises what `search` raises.
+        """
+        started = time.perf_counter()
+        return self._answer(parse_recommend(body, self.schema, tuple(self._graphs), self._seen), started)
+
+    def _seen(self, user: str) -> tuple[str, ...]:
+        """The ids of the items that a user has seen, by any graph. Raises BadTerm."""
+        return tuple(dict.fromkeys(item for graph in self._graphs.values() for item in graph.seen(user)))
+
+    def _answer(self, request: SearchRequest, started: float) -> dict[str, Any]:
         planned = make_plan(request, self.schema, self._encoders, self._weights, self._searcher)
         page = self._searcher.search(planned.plan)
         languages = self.schema.languages

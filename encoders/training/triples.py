@@ -1,28 +1,37 @@
 """Read a knowledge graph from files: triples, and the names of their entities.
 
 Triples are lines `head<TAB>relation<TAB>tail`, or N-Triples in a file that ends with `.nt`; names are lines
-`entity<TAB>language<TAB>name` with any number of lines per entity (its names and aliases). All are UTF-8, and may be
-compressed (`.gz`). Blank lines and lines that start with `#` say nothing. Either may also be Parquet (`.parquet`) of
+`entity<TAB>language<TAB>name` with any number of lines per entity (its names and aliases). Interactions are lines
+`user<TAB>item<TAB>weight<TAB>time`, of which the last one or two may be left out. All are UTF-8, and may be compressed
+(`.gz`). Blank lines and lines that start with `#` say nothing. Triples and names may also be Parquet (`.parquet`) of
 three columns in that order.
 """
 
 from __future__ import annotations
 
 import gzip
+import math
 import re
 import zlib
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from encoders.parts.users import INTERACTED, user_entity
 from es_mappings.errors import BadInput
+
+_R = TypeVar("_R")
 
 Triples = NDArray[np.int64]
 """Shape (m, 3): numbers of head entity, relation, tail entity."""
+
+Weights = NDArray[np.float32]
+"""Shape (m,): what each triple counts for in training."""
 
 Problem = tuple[str, str]
 """A line that was left out: its place as `file:line`, and why."""
@@ -39,40 +48,80 @@ class Name:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KnowledgeGraph:
-    """Distinct triples over numbered entities and relations; numbers follow the first appearance in the file.
+    """Distinct triples over numbered entities and relations; numbers follow the first appearance in the files.
 
-    triples: shape (m, 3), none of them twice.
-    problems: the lines that were left out; the rest of the file counts all the same.
+    triples: shape (n, 3), int64, the columns being head entity, relation, tail entity. weights: (n,) float32, what each
+    counts for in training. times: (n,) float64, when an interaction was, -inf where that is unknown or it is none.
+    users: the entities that are users; every triple that has one as its head and INTERACTED as its relation is an
+    interaction. problems: the lines that were left out; the rest of the files counts all the same.
     """
 
     entities: tuple[str, ...]
     relations: tuple[str, ...]
     triples: Triples
+    weights: Weights
+    times: NDArray[np.float64]
+    users: tuple[int, ...] = ()
     names: tuple[Name, ...] = ()
     problems: tuple[Problem, ...] = ()
 
+    @property
+    def interactions(self) -> NDArray[np.bool_]:
+        """(n,) which of the triples are interactions."""
+        relation = self.relations.index(INTERACTED) if self.users else -1
+        found: NDArray[np.bool_] = np.isin(self.triples[:, 0], self.users) & (self.triples[:, 1] == relation)
+        return found
 
-def read_graph(triples: Path, names: Path | None = None) -> KnowledgeGraph:
-    """Read a triples file and, where given, a names file; names of entities without a triple are left out.
 
-    Raises BadInput when a file cannot be read or there is no triple at all. Single bad lines end up in `problems`.
+def read_graph(triples: Path | None, names: Path | None = None, interactions: Path | None = None) -> KnowledgeGraph:
+    """Read triples, interactions or both, and, where given, names; those of entities without a triple are left out.
+
+    A triple counts 1. What a user did with the same item again adds up, at the latest of its times.
+    Raises BadInput when a file cannot be read or has no triple at all. Single bad lines end up in `problems`.
     """
+    if triples is None and interactions is None:
+        raise BadInput("a graph is made of triples, of interactions, or of both")
     problems: list[Problem] = []
     entities: dict[str, int] = {}
     relations: dict[str, int] = {}
     found = array("q")  # 24 bytes for a triple, where a tuple of numbers takes 200
-    for head, relation, tail in _rows(triples, problems):
-        found.extend((_number(entities, head), _number(relations, relation), _number(entities, tail)))
-    if not found:
-        first = f"; the first bad line is {problems[0][0]}: {problems[0][1]}" if problems else ""
-        raise BadInput(f"{triples}: no triple (head<TAB>relation<TAB>tail) in this file{first}")
+    if triples is not None:
+        for head, relation, tail in _rows(triples, problems):
+            found.extend((_number(entities, head), _number(relations, relation), _number(entities, tail)))
+        _refuse_empty(triples, "triple (head<TAB>relation<TAB>tail)", found, problems)
+    done = _interactions(interactions, entities, relations, problems) if interactions is not None else {}
+    facts = _distinct(found, len(entities), len(relations))
+    weights, times = np.array([*done.values()], dtype=np.float64).reshape(-1, 2).T
     return KnowledgeGraph(
         entities=tuple(entities),
         relations=tuple(relations),
-        triples=_distinct(found, len(entities), len(relations)),
+        triples=np.concatenate([facts, np.array([*done], dtype=np.int64).reshape(-1, 3)]),
+        weights=np.concatenate([np.ones(len(facts)), weights]).astype(np.float32),
+        times=np.concatenate([np.full(len(facts), -math.inf), times]),
+        users=tuple(dict.fromkeys(user for user, _, _ in done)),
         names=_names(names, entities, problems) if names else (),
         problems=tuple(problems),
     )
+
+
+def _interactions(
+    path: Path, entities: dict[str, int], relations: dict[str, int], problems: list[Problem]
+) -> dict[tuple[int, int, int], tuple[float, float]]:
+    """By triple its weight and time; entities and relations are numbered on the way."""
+    found: dict[tuple[int, int, int], tuple[float, float]] = {}
+    for user, item, weight, time in _lines(path, problems, _interaction):
+        head = _number(entities, user_entity(user))
+        triple = (head, _number(relations, INTERACTED), _number(entities, item))
+        before, last = found.get(triple, (0.0, -math.inf))
+        found[triple] = (before + weight, max(last, time))
+    _refuse_empty(path, "interaction (user<TAB>item<TAB>weight<TAB>time)", found, problems)
+    return found
+
+
+def _refuse_empty(path: Path, what: str, found: Sized, problems: list[Problem]) -> None:
+    if not found:
+        first = f"; the first bad line is {problems[0][0]}: {problems[0][1]}" if problems else ""
+        raise BadInput(f"{path}: no {what} in this file{first}")
 
 
 def numbered(path: Path, entity_ids: Sequence[str], relation_ids: Sequence[str], problems: list[Problem]) -> Triples:
@@ -120,7 +169,11 @@ def _rows(path: Path, problems: list[Problem]) -> Iterator[tuple[str, str, str]]
     if path.suffix == ".parquet":
         yield from _parquet_rows(path, problems)
         return
-    read = _statement if Path(path.name.removesuffix(".gz")).suffix == ".nt" else _columns
+    yield from _lines(path, problems, _statement if Path(path.name.removesuffix(".gz")).suffix == ".nt" else _columns)
+
+
+def _lines(path: Path, problems: list[Problem], read: Callable[[str], _R | str]) -> Iterator[_R]:
+    """What is read of every good line; bad lines are added to `problems`."""
     try:
         # Lines are decoded one by one, so that one broken byte costs one line and not the file.
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as lines:
@@ -159,8 +212,8 @@ def _parquet_rows(path: Path, problems: list[Problem]) -> Iterator[tuple[str, st
         raise BadInput(f"{path}: cannot be read as Parquet: {error}") from error
 
 
-def _row(line: bytes, read: Callable[[str], tuple[str, str, str] | str]) -> tuple[str, str, str] | str | None:
-    """The columns of a line, None for a line that says nothing, or as a string what is wrong with it."""
+def _row(line: bytes, read: Callable[[str], _R | str]) -> _R | str | None:
+    """What is read of a line, None for a line that says nothing, or as a string what is wrong with it."""
     try:
         text = line.decode("utf-8").rstrip("\r\n")
     except UnicodeDecodeError:
@@ -179,6 +232,23 @@ def _columns(text: str) -> tuple[str, str, str] | str:
     if not all(columns):
         return "an empty column"
     return columns[0], columns[1], columns[2]
+
+
+def _interaction(text: str) -> tuple[str, str, float, float] | str:
+    """User, item, weight (1 where there is none), and time (-inf where there is none)."""
+    columns = [column.strip() for column in text.split("\t")]
+    if not 2 <= len(columns) <= 4:
+        return f"{len(columns)} columns separated by tabs instead of 2 to 4"
+    user, item, weight, time = [*columns, "", ""][:4]
+    if not (user and item):
+        return "an empty column"
+    try:
+        counts, when = float(weight or 1), float(time) if time else -math.inf
+    except ValueError:
+        return f"weight and time are numbers, not {weight!r:.60} and {time!r:.60}"
+    if not 0 < counts < math.inf:
+        return f"a weight is more than 0, not {weight:.60}"
+    return "a time is a finite number" if time and not math.isfinite(when) else (user, item, counts, when)
 
 
 _NODE = r"<[^<>\s]*>|_:[^\s<>\"]+"

@@ -51,6 +51,7 @@ def rebuild(
     *,
     triples: Path | None = None,
     names: Path | None = None,
+    interactions: Path | None = None,
     replace: bool = False,
     fewer: bool = False,
     before_swap: Callable[[str], object] = lambda _: None,
@@ -79,7 +80,7 @@ def rebuild(
             )
         fresh = fresh_name(name)
         try:
-            report = _built(source, _on(settings, fresh), current, triples, names, fewer=fewer)
+            report = _built(source, _on(settings, fresh), current, triples, names, interactions, fewer=fewer)
             before_swap(fresh)
             place.swap(fresh)
         except BaseException:
@@ -119,10 +120,17 @@ def print_report(report: Report, settings: Settings, source: Path, as_json: bool
 
 
 def _built(
-    source: Path, fresh: Settings, current: Current | None, triples: Path | None, names: Path | None, *, fewer: bool
+    source: Path,
+    fresh: Settings,
+    current: Current | None,
+    triples: Path | None,
+    names: Path | None,
+    interactions: Path | None,
+    *,
+    fewer: bool,
 ) -> Report:
     """The fresh index, filled, calibrated if the old one was, and checked."""
-    summary = ingest_file(source, fresh, triples, names)
+    summary = ingest_file(source, fresh, triples, names, interactions=interactions)
     schema = build_schema(fresh.lexical, load_encoders(fresh.modalities).values())
     if not summary.written:
         raise RebuildFailed("no record could be indexed")

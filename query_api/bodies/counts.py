@@ -12,7 +12,7 @@ from typing import Any
 from es_mappings.mappings import filter_path
 from es_mappings.schema import Schema
 from es_mappings.types import FACET_SIZE, AllOf, Bucket, Facet, Filter, Plan, Total
-from query_api.bodies.filters import demands, filter_clause
+from query_api.bodies.filters import demands, excluded, filter_clause
 from query_api.bodies.words import matches
 
 JSON = dict[str, Any]
@@ -56,7 +56,7 @@ def _query(plan: Plan, clauses: list[Filter], schema: Schema) -> JSON:
         kept.insert(0, words)
     query: JSON = {"filter": kept} if kept else {}
     if plan.exclude:
-        query["must_not"] = [{"ids": {"values": list(plan.exclude)}}]
+        query["must_not"] = [excluded(plan.exclude)]
     return {"bool": query} if query else {"match_all": {}}
 
 

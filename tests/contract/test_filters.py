@@ -13,10 +13,13 @@ from hypothesis import strategies as st
 from corpus import SPACES, Engine, direction, directions, grouped, within
 from drawn import documents, filters
 from es_mappings.types import (
+    MAX_EXCLUDED,
     AllOf,
+    Ann,
     AnyOf,
     EncodedItem,
     Exists,
+    Facet,
     Filter,
     Fusion,
     Has,
@@ -280,6 +283,17 @@ def test_many_values_are_asked_at_once(engine: Engine) -> None:
     engine.write(found)
     assert left(engine, found, OneOf("colour", tuple(f"c{i}" for i in range(0, 1000, 2)))) == [0, 2, 4, 6, 8, 10]
     assert left(engine, found, OneOf("price", tuple(float(i) for i in range(6, 500)))) == [6, 7, 8, 9, 10, 11]
+
+
+def test_as_many_items_are_excluded_as_a_plan_may_hold(engine: Engine) -> None:
+    found = grouped([{"title": "lamp"}] * 4)
+    engine.write(found)
+    out = (*(f"seen-{number:0>40}" for number in range(MAX_EXCLUDED - 1)), found[2].item.id)
+    for ann in (None, Ann(10, 20)):
+        plan = Plan(ASKED, None, Fusion("max"), within(found), exclude=out, facets=(Facet("colour"),), ann=ann)
+        page = engine.searcher.search(plan)
+        assert {hit.id for hit in page.hits} == {found[n].item.id for n in (0, 1, 3)}
+        assert page.total is not None and page.total.value == 3
 
 
 def test_excluded_items_are_no_hits_and_are_not_counted(engine: Engine) -> None:

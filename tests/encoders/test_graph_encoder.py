@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from encoders.contract import Encoder, Graph, load_encoder
-from encoders.graph import CONCEPT_WEIGHT, GraphEncoder, GraphFile, load
+from encoders.graph import CONCEPT_WEIGHT, NO_INTERACTIONS, GraphEncoder, GraphFile, load
 from encoders.parts.names import Name
 from es_mappings.errors import BadInput, BadTerm, EncoderError, SettingsError
 from es_mappings.settings import ModalitySettings
-from es_mappings.types import Entity, EntityTerm, Fields, ImageTerm, ItemTerm, Step, TextTerm, Tie
+from es_mappings.types import Entity, EntityTerm, Fields, ImageTerm, ItemTerm, Step, TextTerm, Tie, UserTerm
 
 ENTITIES = ["item:1", "item:2", "tag:sofa", "tag:red", "42", "tag:anti-red"]
 VECTORS = np.array([[1, 0, 0], [0.6, 0.8, 0], [0, 1, 0], [0, 0, 1], [-1, 0, 0], [0, 0, -1]], dtype=np.float32)
@@ -375,10 +375,57 @@ def test_the_order_of_an_item_s_values_decides_nothing(tags: list[int], random: 
     names = tuple(Name(entity, "en", name) for entity, name in NAMES)
     triples = np.array([[0, 0, 2], [1, 0, 2], [4, 0, 3], [4, 0, 5]], dtype=np.int32)
     weights = np.ones((1, 3), dtype=np.float32)
-    graph = GraphFile(tuple(ENTITIES), VECTORS, ("has_tag",), weights, triples, names, "f")
+    graph = GraphFile(
+        tuple(ENTITIES), VECTORS, ("has_tag",), weights, triples, NO_INTERACTIONS, frozenset(), names, "f"
+    )
     encoder = GraphEncoder("graph", graph, relations=RELATIONS)
     first, second = newcomer(encoder, *values), newcomer(encoder, *shuffled)
     assert (first is None) == (second is None)
     if first is not None and second is not None:
         np.testing.assert_array_equal(first, second)
         assert np.isclose(np.linalg.norm(first), 1, atol=1e-6)
+
+
+# --- users
+
+SOCIAL = {
+    "entities": np.array([*ENTITIES, "user:7", "user:8"]),
+    "vectors": np.concatenate([VECTORS, VECTORS[[1, 3]]]),
+    "relations": np.array(["has_tag", "interacted"]),
+    "relation_vectors": np.ones((2, 3), dtype=np.float32),
+    # An item may have that relation too; it is then a fact like others.
+    "triples": np.array([[0, 0, 2], [1, 0, 2], [6, 1, 0], [6, 1, 4], [7, 1, 1], [0, 1, 2]], dtype=np.int32),
+    "users": np.array([6, 7], dtype=np.int32),
+}
+
+
+def test_a_user_s_vector_is_a_query_and_what_was_done_is_known(tmp_path: Path) -> None:
+    encoder = load("graph", settings(write(tmp_path / "graph.npz", **SOCIAL)), {})
+    assert encoder.encode_query(UserTerm("7"))["graph"].tolist() == VECTORS[1].tolist()
+    assert (encoder.seen("7"), encoder.seen("8")) == (("item:1", "42"), ("item:2",))
+    assert encoder.graph.triples.tolist() == [[0, 0, 2], [1, 0, 2], [0, 1, 2]]
+    assert encoder.named(UserTerm("7"), None) == ("item:1", "42")
+
+
+@pytest.mark.parametrize("user", ["nobody", "item:1", "user:7", ""])
+def test_who_is_no_user_is_refused(tmp_path: Path, user: str) -> None:
+    encoder = load("graph", settings(write(tmp_path / "graph.npz", **SOCIAL)), {})
+    for ask in (encoder.seen, lambda user: encoder.encode_query(UserTerm(user))):
+        with pytest.raises(BadTerm) as caught:
+            ask(user)
+        assert caught.value.member == "user"
+
+
+def test_a_graph_of_an_older_version_has_no_users(encoder: GraphEncoder) -> None:
+    assert not encoder.graph.users and not len(encoder.graph.interactions)
+    with pytest.raises(BadTerm, match="not a user"):
+        encoder.encode_query(UserTerm("7"))
+
+
+def test_items_that_the_graph_knows_by_another_field_cannot_be_left_out_by_id(tmp_path: Path) -> None:
+    path = write(tmp_path / "graph.npz", **SOCIAL)
+    encoder = load("graph", ModalitySettings(encoder="graph", model=str(path), source=("sku",)), {})
+    with pytest.raises(BadTerm, match="'sku'") as caught:
+        encoder.seen("7")
+    assert caught.value.member == "exclude_seen"
+    assert "graph" in encoder.encode_query(UserTerm("7"))

@@ -181,7 +181,7 @@ def test_the_smallest_graph(tmp_path: Path, model: str) -> None:
 
 def test_arguments_that_do_not_fit_are_refused(files: Files, tmp_path: Path) -> None:
     output = tmp_path / "graph.npz"
-    with pytest.raises(BadInput, match="there are cosine-distmult, transe"):
+    with pytest.raises(BadInput, match="there are cosine-distmult, lightgcn, transe"):
         learn(files, output, "word2vec")
     with pytest.raises(BadInput, match="even number"):
         learn(files, output, "rotate", dims=3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 from pathlib import Path
 
 import pyarrow
@@ -119,3 +120,55 @@ def test_what_is_no_parquet_of_three_columns_is_refused(tmp_path: Path) -> None:
     parquet.write_table(pyarrow.table({"s": ["a"], "o": ["b"]}), file)
     with pytest.raises(BadInput, match="2 columns instead of 3"):
         read_graph(file)
+
+
+# --- interactions
+
+
+@pytest.fixture
+def interactions(tmp_path: Path) -> Path:
+    return tmp_path / "interactions.tsv"
+
+
+def test_interactions_are_triples_of_users_who_are_entities_of_their_own(triples: Path, interactions: Path) -> None:
+    triples.write_text("a\thas_tag\tx\n", "utf-8")
+    interactions.write_text("a\ta\n7\ta\t2.5\t100\n7\tb\t\t50\n", "utf-8")
+    graph = read_graph(triples, None, interactions)
+    assert graph.entities == ("a", "x", "user:a", "user:7", "b")
+    assert graph.relations == ("has_tag", "interacted")
+    assert graph.triples.tolist() == [[0, 0, 1], [2, 1, 0], [3, 1, 0], [3, 1, 4]]
+    assert graph.weights.tolist() == [1, 1, 2.5, 1]
+    assert graph.times.tolist() == [-math.inf, -math.inf, 100, 50]
+    assert graph.users == (2, 3)
+    assert graph.interactions.tolist() == [False, True, True, True]
+
+
+def test_what_is_done_again_adds_up_at_the_latest_time(interactions: Path) -> None:
+    interactions.write_text("u\ta\t1\t9\nu\ta\t2\t3\nu\ta\n", "utf-8")
+    graph = read_graph(None, None, interactions)
+    assert (graph.triples.tolist(), graph.weights.tolist(), graph.times.tolist()) == ([[0, 0, 1]], [4], [9])
+
+
+def test_a_bad_interaction_is_named_and_the_rest_goes_on(interactions: Path) -> None:
+    lines = ["u\ta", "u", "u\ta\t1\t2\t3", "\ta", "u\ta\tmuch", "u\ta\t0", "u\ta\tnan", "u\ta\t1\tinf", "u\tb\t2"]
+    interactions.write_text("\n".join(lines), "utf-8")
+    graph = read_graph(None, None, interactions)
+    assert graph.weights.tolist() == [1, 2]
+    assert [place for place, _ in graph.problems] == [f"{interactions}:{line}" for line in range(2, 9)]
+    assert [reason for _, reason in graph.problems] == [
+        "1 columns separated by tabs instead of 2 to 4",
+        "5 columns separated by tabs instead of 2 to 4",
+        "an empty column",
+        "weight and time are numbers, not 'much' and ''",
+        "a weight is more than 0, not 0",
+        "a weight is more than 0, not nan",
+        "a time is a finite number",
+    ]
+
+
+def test_nothing_to_read_is_an_error(interactions: Path) -> None:
+    interactions.write_text("u\n", "utf-8")
+    with pytest.raises(BadInput, match=r"no interaction .*:1: 1 columns"):
+        read_graph(None, None, interactions)
+    with pytest.raises(BadInput, match="triples, of interactions"):
+        read_graph(None)

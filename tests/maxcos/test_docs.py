@@ -150,10 +150,12 @@ def test_the_query_language_is_as_its_page_says(service: str, shop: Settings, sh
     assert plans[0]["plan"]["reason"]
     assert plans[0]["explain"]
 
-    beds, similar, suggested = simple
+    beds, similar, suggested, recommended = simple
     assert any("bed" in hit["source"]["title"].lower() for hit in beds["hits"])
     assert set(similar["hits"][0]["contributions"]) == {"image", "graph"}
     assert suggested["suggestions"][0]["text"].startswith("Arm")
+    assert {hit["source"]["category"] for hit in recommended["hits"]} == {"Bedroom"}
+    assert not {"scopia-bed1", "scopia-bed2"} & set(ids(recommended))
 
     table, _, printed = run(command_line).partition("{")
     assert "#1 " in f"{table} "
@@ -161,7 +163,7 @@ def test_the_query_language_is_as_its_page_says(service: str, shop: Settings, sh
 
 
 def test_the_graph_is_as_its_page_says(tmp_path: Path) -> None:
-    build, find, ask, explain = commands("docs/graph.md")
+    build, find, ask, explain, learn, recommend = commands("docs/graph.md")
     assert "8 items written, 0 unchanged, 0 deleted; vectors: 8 graph" in shell(build, tmp_path)
     config = tmp_path / "maxcos.toml"
     with served(load_settings(config), config) as url:
@@ -181,6 +183,19 @@ def test_the_graph_is_as_its_page_says(tmp_path: Path) -> None:
     (shown,) = re.findall(r"^```json\n(.*?)^```$", (ROOT / "docs/graph.md").read_text("utf-8"), re.M | re.S)
     assert found["messiah"][0] == json.loads(shown)
     assert cyberpunk["hits"][0]["paths"][0]["steps"][0]["to"]["id"] == "cyberpunk"
+
+    trained = shell(learn, tmp_path)
+    assert re.search(r"^users +6$", trained, re.M) and "Burning Chrome" in trained
+    config = tmp_path / "liked.toml"
+    with served(load_settings(config), config) as url:
+        found = answers(shell(recommend.replace("http://127.0.0.1:8000", url), tmp_path))
+    for_carol, by_items, for_bob, mixed, refused = found
+    assert ids(for_carol)[0] == ids(by_items)[0] == "chrome"
+    assert not {"neuromancer", "snow-crash"} & {*ids(for_carol), *ids(by_items)}
+    assert set(ids(for_bob)) == {"dune", "messiah", "children"}
+    assert all(set(hit["source"]) == {"title"} for hit in for_bob["hits"])
+    assert {path["from"]["id"] for hit in mixed["hits"] for path in hit["paths"]} == {"dune", "foundation"}
+    assert [error["field"] for error in refused["errors"]] == ["user"]
 
 
 def test_the_figures_on_the_cold_start_are_those_of_the_run() -> None:

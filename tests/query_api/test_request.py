@@ -15,6 +15,7 @@ from es_mappings.errors import InvalidRequest, SettingsError
 from es_mappings.schema import build_schema
 from es_mappings.settings import LexicalSettings
 from es_mappings.types import (
+    MAX_EXCLUDED,
     AllOf,
     AnyOf,
     Exists,
@@ -28,13 +29,14 @@ from es_mappings.types import (
     Range,
     Sort,
     TextTerm,
+    UserTerm,
     VectorTerm,
     Walk,
 )
 from query_api import cursor
 from query_api.filters import parse_filter
 from query_api.form import SearchModel
-from query_api.request import parse
+from query_api.request import parse, parse_recommend
 
 LEXICAL = LexicalSettings(
     fields=("title^2", "body"),
@@ -438,3 +440,23 @@ def assert_well_nested(clause: Any, path: str | None) -> None:
         case _:
             assert SCHEMA.filter_field(clause.field) is not None
             assert SCHEMA.nested_path(clause.field) == path
+
+
+# --- recommendations
+
+
+def test_a_recommendation_is_a_search_by_a_user_without_what_was_seen() -> None:
+    request = parse_recommend({"user": "7", "size": 3}, SCHEMA, ("graph",), lambda user: (f"seen by {user}",))
+    assert request.terms == (UserTerm("7", modalities=("graph",)),)
+    assert (request.method, request.calibration, request.size) == ("max", "raw", 3)
+    assert request.exclude == ("seen by 7",)
+
+
+def test_more_seen_items_than_engines_leave_out_are_refused_with_what_to_do() -> None:
+    def seen(_: str) -> tuple[str, ...]:
+        return tuple(map(str, range(MAX_EXCLUDED + 1)))
+
+    with pytest.raises(InvalidRequest, match=r"seen 65537 items, and no more than 65536 .* use false") as caught:
+        parse_recommend({"user": "7"}, SCHEMA, ("graph",), seen)
+    assert [problem.field for problem in caught.value.problems] == ["exclude_seen"]
+    assert parse_recommend({"user": "7", "exclude_seen": False}, SCHEMA, ("graph",), seen).exclude == ()

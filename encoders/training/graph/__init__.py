@@ -2,6 +2,7 @@
 
     train.py        files of triples -> a `.npz` for serving            file.py         that file
     cosine.py       the default model, made for cosines                 index_vectors.py  what an index is given
+    lightgcn.py     the model of graphs with interactions, likewise
     models.py       the scores of TransE, DistMult, ComplEx, RotatE     compgcn.py      message passing
     network.py      a score and its parameters                          recipes.py      how each model is trained
     objectives.py   losses of minibatches: all entities, or a sample    edges.py        triples as a DGL graph

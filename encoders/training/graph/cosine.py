@@ -18,7 +18,7 @@ What is saved is not u itself but u smoothed over its neighbours, see `encoders.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import dgl
 import numpy as np
@@ -26,9 +26,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from encoders.training.graph.edges import KnownEdges, two_way
+from encoders.training.graph.edges import KnownEdges, SeenEnds, two_way
+from encoders.training.graph.index_vectors import smooth
 from encoders.training.graph.objectives import EndsOnly
-from encoders.training.triples import Triples
+from encoders.training.triples import Triples, Weights
 from es_mappings.types import Matrix
 
 DIMS, EPOCHS = 128, 30
@@ -43,6 +44,9 @@ LARGEST_BATCH, SMALLEST_BATCH, STEPS_PER_EPOCH = 1024, 32, 8
 class CosineDistMult:
     """Entities (n, dims) and relations (r, dims); gradients are sparse: a step costs what its batch holds."""
 
+    epochs = EPOCHS
+    settings: ClassVar[dict[str, Any]] = {"scale": SCALE, "negatives": NEGATIVES, "learning_rate": LEARNING_RATE}
+
     def __init__(self, entities: int, relations: int, dims: int) -> None:
         self.entities = torch.nn.Embedding(entities, dims, sparse=True)
         self.relations = torch.nn.Parameter(torch.zeros(relations, dims))
@@ -55,9 +59,10 @@ class CosineDistMult:
         """Positive weights, shape (r, dims); a fresh parameter of 0 gives 1."""
         return functional.softplus(self.relations + float(np.log(np.e - 1)))
 
-    def fit(self, triples: Triples, epochs: int, bar: Any) -> float:
-        """Train for some epochs; the mean loss of the last one."""
+    def fit(self, triples: Triples, weights: Weights, epochs: int, bar: Any) -> float:
+        """Train for some epochs; the mean loss of the last one. weights: (m,) what each triple counts for."""
         graph = two_way(triples, self.entities.num_embeddings, len(self.relations))
+        graph.edata["weight"] = torch.from_numpy(weights).repeat(2)
         known = KnownEdges(graph)
         loader = _batches(graph)
         loss = 0.0
@@ -69,7 +74,8 @@ class CosineDistMult:
 
     def _step(self, graph: Any, known: KnownEdges, nodes: Tensor, positive: Any, negative: Any) -> float:
         """One minibatch of b edges and b * NEGATIVES corrupted ones over the given nodes; its loss."""
-        slots = graph.edata["slot"][positive.edata[dgl.EID]]
+        edges = positive.edata[dgl.EID]
+        slots, counts = graph.edata["slot"][edges], graph.edata["weight"][edges]
         heads, tails = positive.edges()
         # The corrupted edges of one edge lie behind each other and keep its head, see _SameSlot.
         heads_again, others = negative.edges()
@@ -81,13 +87,18 @@ class CosineDistMult:
         is_known = known(nodes[heads_again], slots.repeat_interleave(NEGATIVES), nodes[others])
         bad = bad.masked_fill(is_known.view_as(bad), -torch.inf)
         logits = torch.cat([good, bad], dim=1)
-        loss = functional.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long))
+        losses = functional.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long), reduction="none")
+        loss: Tensor = (losses * counts).sum() / counts.sum()
         for optimizer in self._optimizers:
             optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         for optimizer in self._optimizers:
             optimizer.step()
         return loss.item()
+
+    def vectors(self, triples: Triples) -> Matrix:
+        """The vectors to search with, smoothed over the triples; shape (n, dims), unit length."""
+        return smooth(self.directions(), triples, len(self.relations))
 
     def directions(self) -> Tensor:
         """The unit vectors u, shape (n, dims)."""
@@ -106,17 +117,12 @@ class _SameSlot:
     """Negative sampler: per edge NEGATIVES other ends, uniform over those seen at that end of the relation."""
 
     def __init__(self, graph: Any) -> None:
-        _, tails = graph.edges()
-        pairs = torch.unique(torch.stack([graph.edata["slot"], tails], dim=1), dim=0)
-        self._seen = pairs[:, 1]
-        self._sizes = torch.bincount(pairs[:, 0])
-        self._starts = torch.cumsum(self._sizes, dim=0) - self._sizes
+        self._seen = SeenEnds(graph)
 
     def __call__(self, graph: Any, edges: Tensor) -> tuple[Tensor, Tensor]:
         heads, _ = graph.find_edges(edges)
         slots = graph.edata["slot"][edges].repeat_interleave(NEGATIVES)
-        drawn = (torch.rand(len(slots), dtype=torch.float64) * self._sizes[slots]).long()
-        return heads.repeat_interleave(NEGATIVES), self._seen[self._starts[slots] + drawn]
+        return heads.repeat_interleave(NEGATIVES), self._seen.draw(slots)
 
 
 def cosine_mrr(vectors: Matrix, known: Triples, held_out: Triples) -> float:

@@ -7,9 +7,10 @@ from typing import Any
 import dgl
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from encoders.training.triples import Triples
+from encoders.training.triples import KnowledgeGraph, Triples
 
 HELD_OUT_SHARE, HELD_OUT_MOST = 0.05, 200
 
@@ -44,16 +45,46 @@ class KnownEdges:
         return (slots * self._entities + sources) * self._entities + targets
 
 
-def hold_out(triples: Triples, entities: int, random: np.random.Generator) -> tuple[Triples, Triples]:
-    """Triples to train on and a few to hold out, none of which is the last one of either of its entities."""
+class SeenEnds:
+    """Which ends were seen at each slot of a graph: the candidates to tell an edge's end from."""
+
+    def __init__(self, graph: Any) -> None:
+        _, tails = graph.edges()
+        pairs = torch.unique(torch.stack([graph.edata["slot"], tails], dim=1), dim=0)
+        self._ends = pairs[:, 1]
+        self._sizes = torch.bincount(pairs[:, 0])
+        self._starts = torch.cumsum(self._sizes, dim=0) - self._sizes
+
+    def draw(self, slots: Tensor) -> Tensor:
+        """For each slot one of its ends, uniformly."""
+        drawn = (torch.rand(len(slots), dtype=torch.float64) * self._sizes[slots]).long()
+        ends: Tensor = self._ends[self._starts[slots] + drawn]
+        return ends
+
+
+def hold_out(graph: KnowledgeGraph, random: np.random.Generator) -> NDArray[np.bool_]:
+    """A few triples to hold out, none of which is the last one of either of its entities; shape (m,).
+
+    Of users what they did last: what somebody will do next is what a recommendation has to know.
+    """
+    triples = graph.triples
     most = min(int(len(triples) * HELD_OUT_SHARE), HELD_OUT_MOST)
-    degrees = np.bincount(triples[:, [0, 2]].ravel(), minlength=entities)
+    degrees = np.bincount(triples[:, [0, 2]].ravel(), minlength=len(graph.entities))
     held = np.zeros(len(triples), dtype=bool)
-    for index in random.permutation(len(triples)):
+    for index in random.permutation(_latest(graph) if graph.users else len(triples)):
         if held.sum() >= most:
             break
         head, _, tail = triples[index]
         if min(degrees[head], degrees[tail]) > 1 and head != tail:
             degrees[[head, tail]] -= 1
             held[index] = True
-    return triples[~held], triples[held]
+    return held
+
+
+def _latest(graph: KnowledgeGraph) -> NDArray[np.int64]:
+    """The last interaction of each user: the latest, of several the one that the file has last."""
+    rows: NDArray[np.int64] = np.flatnonzero(graph.interactions)
+    rows = rows[np.lexsort((rows, graph.times[rows], graph.triples[rows, 0]))]
+    users = graph.triples[rows, 0]
+    last: NDArray[np.int64] = rows[np.append(users[1:] != users[:-1], True)]
+    return last

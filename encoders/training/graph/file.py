@@ -4,13 +4,15 @@ A `.npz` of numpy arrays (no pickle):
 
 entities, relations            ids as text, (n,) and (r,)
 vectors                        (n, dims) float32, unit length: made to be compared by cosine, see `index_vectors`
-relation_vectors               (r, width) float32: the relations' vectors, of cosine DistMult the weights w
+relation_vectors               (r, width) float32: the relations' vectors, of cosine DistMult the weights w, of
+                               LightGCN 1
 triples                        (m, 3) int32: numbers of head entity, relation, tail entity
-name_entity                    (k,) int32: the entity of a name; an entity without names is named by its id
+users                          (u,) int32: the entities that are users
+name_entity                    (k,) int32: the entity of a name; one without names, if no user, is named by its id
 name_language, name_text       (k,) text
 settings                       a JSON text: what the training was told; `model` names the model
 link_entities, link_relations  (n, dims) and (2r, width) float32: what the model's score is made of, slot r being the
-                               tails of relation r and slot n + r its heads; cosine DistMult has neither
+                               tails of relation r and slot n + r its heads; cosine DistMult and LightGCN have neither
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from encoders.training.graph.checkpoint import FILE, read_checkpoint
 from encoders.training.graph.evaluate import Score, filtered_ranks, link_metrics
 from encoders.training.graph.models import DistMult, Scoring
 from encoders.training.graph.network import scorer
-from encoders.training.graph.recipes import COSINE, RECIPES
+from encoders.training.graph.recipes import RECIPES
 from encoders.training.triples import KnowledgeGraph, Name, Problem, Triples, numbered
 from es_mappings.errors import BadInput
 from es_mappings.types import Matrix
@@ -93,7 +95,8 @@ def save(
     arrays: Mapping[str, Matrix],
 ) -> None:
     """Write the graph, its names and the arrays, replacing `output` in one step."""
-    named = {name.entity for name in graph.names}
+    # A user without a name has none, so that nobody finds people by typing.
+    named = {name.entity for name in graph.names} | {*graph.users}
     names = graph.names + tuple(Name(i, "", e) for i, e in enumerate(graph.entities) if i not in named)
     output.parent.mkdir(parents=True, exist_ok=True)
     part = output.with_name(f"{output.name}.{os.getpid()}.part")
@@ -104,6 +107,7 @@ def save(
                 entities=np.array(graph.entities, dtype=np.str_),
                 relations=np.array(graph.relations, dtype=np.str_),
                 triples=graph.triples.astype(np.int32),
+                users=np.array(graph.users, dtype=np.int32),
                 name_entity=np.array([name.entity for name in names], dtype=np.int32),
                 name_language=np.array([name.language for name in names], dtype=np.str_),
                 name_text=np.array([name.text for name in names], dtype=np.str_),
@@ -118,7 +122,7 @@ def save(
 def read_link_file(path: Path) -> LinkFile:
     """Read a trained `.npz`, or the folder of a checkpoint at its best epoch so far.
 
-    A file of cosine DistMult scores by what it holds: sum_i w_ri v_hi v_ti over the vectors of the index.
+    A file of cosine DistMult or LightGCN scores by what it holds: sum_i w_ri v_hi v_ti over the vectors of the index.
     Raises BadInput for anything else.
     """
     return _from_checkpoint(path) if path.is_dir() else _from_npz(path)
@@ -132,7 +136,7 @@ def _from_npz(path: Path) -> LinkFile:
             file.seek(0)
             arrays = np.load(file, allow_pickle=False)
             model = json.loads(str(arrays["settings"]))["model"]
-            if model == COSINE:
+            if model not in RECIPES:
                 scoring: Scoring = DistMult()
                 entities, relations = arrays["vectors"], np.tile(arrays["relation_vectors"], (2, 1))
             else:

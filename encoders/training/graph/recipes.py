@@ -33,6 +33,8 @@ class Recipe:
 
 COSINE = "cosine-distmult"
 """The model of `encoders.training.graph.cosine`, which has its own training."""
+LIGHTGCN = "lightgcn"
+"""That of `encoders.training.graph.lightgcn`, likewise; the model of graphs with interactions."""
 
 RECIPES = {
     "transe": Recipe(TransE(), dims=200, epochs=60, learning_rate=0.1, initial=0.1),
@@ -44,4 +46,4 @@ RECIPES = {
     ),
 }
 
-MODELS = (COSINE, *RECIPES)
+MODELS = (COSINE, LIGHTGCN, *RECIPES)

@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from encoders.training.graph import cosine
 from encoders.training.graph.checkpoint import Log, digest, read_checkpoint, write_checkpoint
+from encoders.training.graph.cosine import DIMS, CosineDistMult, cosine_mrr
 from encoders.training.graph.edges import hold_out
 from encoders.training.graph.file import save
 from encoders.training.graph.fit import Fit
 from encoders.training.graph.index_vectors import directions, smooth
-from encoders.training.graph.recipes import COSINE, MODELS, RECIPES
+from encoders.training.graph.lightgcn import LightGCN
+from encoders.training.graph.recipes import COSINE, LIGHTGCN, MODELS, RECIPES
 from encoders.training.graph.reproduce import reproducible
 from encoders.training.triples import KnowledgeGraph, Problem, Triples, numbered, read_graph
 from es_mappings.errors import BadInput
@@ -30,8 +31,8 @@ class TrainingReport:
     """What a training did.
 
     epochs: how many were trained. loss: mean of the last one. mrr: the model's own mean reciprocal rank of the
-    validation triples: of cosine DistMult by the cosine of such vectors as are saved, see `cosine.cosine_mrr`, of the
-    others by their score at the best epoch; None where the graph is too small to hold any out.
+    validation triples: of cosine DistMult and LightGCN by the cosine of such vectors as are saved, see `cosine_mrr`, of
+    the others by their score at the best epoch; None where the graph is too small to hold any out.
     problems: the lines of the files that were left out.
     """
 
@@ -39,6 +40,7 @@ class TrainingReport:
     entities: int
     relations: int
     triples: int
+    users: int
     epochs: int
     loss: float
     mrr: float | None
@@ -71,11 +73,12 @@ class _Learnt:
 
 
 def train_graph(
-    triples: Path,
+    triples: Path | None,
     names: Path | None,
     output: Path,
     *,
-    model: str = COSINE,
+    interactions: Path | None = None,
+    model: str | None = None,
     valid: Path | None = None,
     known: tuple[Path, ...] = (),
     dims: int | None = None,
@@ -84,13 +87,15 @@ def train_graph(
     checkpoint: Path | None = None,
     progress: bool = True,
 ) -> TrainingReport:
-    """Train on the triples and save the vectors, replacing `output` in one step; one seed, the same bytes.
+    """Train on triples, interactions or both and save the vectors, replacing `output` in one step; one seed, the same
+    bytes.
 
     names: None names every entity by its id.
-    model: one of MODELS. dims, epochs: None leaves them to the model.
+    model: one of MODELS; None is LIGHTGCN where there are interactions, else COSINE.
+    dims, epochs: None leaves them to the model.
     valid: triples to validate by, which are not learnt; None holds a few of the triples out. Those of cosine DistMult
-    are measured once and then learnt in the last fifth of the training, which comes on top; the other models stop when
-    their validation does not get better.
+    and LightGCN are measured once and then learnt in the last fifth of the training, which comes on top; the other
+    models stop when their validation does not get better.
     known: more triples that validation is to take for true.
     checkpoint: a folder for the state after every epoch; a training of the same data and settings goes on from there.
 
@@ -98,12 +103,15 @@ def train_graph(
 
     Raises BadInput when the files hold no triples, cannot be read, or the arguments do not fit together.
     """
-    if model not in MODELS:
+    if model is not None and model not in MODELS:
         raise BadInput(f"{model!r} is no graph model; there are {', '.join(MODELS)}")
     if (dims is not None and dims < 1) or (epochs is not None and epochs < 1):
         raise BadInput("training a graph needs at least one dimension and one epoch")
     start = time.monotonic()
-    graph = read_graph(triples, names)
+    graph = read_graph(triples, names, interactions)
+    model = model or (LIGHTGCN if graph.users else COSINE)
+    if graph.users and model in RECIPES:
+        raise BadInput(f"{model} does not learn from interactions; {LIGHTGCN} and {COSINE} do")
     problems = list(graph.problems)
     validation = numbered(valid, graph.entities, graph.relations, problems) if valid else None
     others = np.concatenate(
@@ -111,13 +119,14 @@ def train_graph(
     )
     task = _Task(graph, validation, others, model, dims, epochs, seed, checkpoint, progress)
     with reproducible(seed):
-        learnt = _cosine(task) if model == COSINE else _links(task)
+        learnt = _links(task) if model in RECIPES else _cosines(task)
     save(output, graph, learnt.settings, learnt.arrays)
     return TrainingReport(
         model=model,
         entities=len(graph.entities),
         relations=len(graph.relations),
         triples=len(graph.triples),
+        users=len(graph.users),
         epochs=learnt.epochs,
         loss=learnt.loss,
         mrr=learnt.mrr,
@@ -126,30 +135,31 @@ def train_graph(
     )
 
 
-def _cosine(task: _Task) -> _Learnt:
+def _cosines(task: _Task) -> _Learnt:
+    """Of the models that are trained for cosines."""
     if task.checkpoint:
-        raise BadInput(f"{COSINE} trains in one go, without checkpoints; the other models have them")
+        raise BadInput(f"{task.model} trains in one go, without checkpoints; the link predictors have them")
     graph, valid, seed = task.graph, task.valid, task.seed
-    dims, epochs = task.dims or cosine.DIMS, task.epochs or cosine.EPOCHS
-    relations = len(graph.relations)
-    network = cosine.CosineDistMult(len(graph.entities), relations, dims)
+    kind = CosineDistMult if task.model == COSINE else LightGCN
+    dims, epochs = task.dims or DIMS, task.epochs or kind.epochs
+    network = kind(len(graph.entities), len(graph.relations), dims)
+    held = np.zeros(len(graph.triples), dtype=bool)
     if valid is None:
-        train, valid = hold_out(graph.triples, len(graph.entities), np.random.default_rng(seed))
-    else:
-        train = graph.triples
-    last = 0 if len(train) == len(graph.triples) else -(-epochs // 4)
+        held = hold_out(graph, np.random.default_rng(seed))
+        valid = graph.triples[held]
+    train = graph.triples[~held]
+    last = -(-epochs // 4) if held.any() else 0
     mrr = None
     with tqdm(total=epochs + last, desc="graph", unit="epoch", disable=not task.progress) as bar:
-        loss = network.fit(train, epochs, bar)
+        loss = network.fit(train, graph.weights[~held], epochs, bar)
         if len(valid):
-            vectors = smooth(network.directions(), train, relations)
-            mrr = cosine.cosine_mrr(vectors, np.concatenate([graph.triples, valid, task.known]), valid)
+            known = np.concatenate([graph.triples, valid, task.known])
+            mrr = cosine_mrr(network.vectors(train), known, valid)
         if last:
-            loss = network.fit(graph.triples, last, bar)
-    settings = {"model": COSINE, "dims": dims, "epochs": epochs, "seed": seed, "scale": cosine.SCALE,
-                "negatives": cosine.NEGATIVES, "learning_rate": cosine.LEARNING_RATE}  # fmt: skip
+            loss = network.fit(graph.triples, graph.weights, last, bar)
+    settings = {"model": task.model, "dims": dims, "epochs": epochs, "seed": seed, **kind.settings}
     arrays = {
-        "vectors": smooth(network.directions(), graph.triples, relations),
+        "vectors": network.vectors(graph.triples),
         "relation_vectors": network.relation_weights().detach().numpy(),
     }
     return _Learnt(epochs + last, loss, mrr, settings, arrays)
@@ -163,7 +173,8 @@ def _links(task: _Task) -> _Learnt:
         raise BadInput(f"{model} needs an even number of dimensions: real and imaginary parts")
     train = graph.triples
     if valid is None:
-        train, valid = hold_out(train, len(graph.entities), np.random.default_rng(seed))
+        held = hold_out(graph, np.random.default_rng(seed))
+        train, valid = train[~held], train[held]
     settings = {"model": model, "dims": dims, "seed": seed}
     settings |= {name: value for name, value in asdict(recipe).items() if name not in ("scoring", "dims", "epochs")}
     fit = Fit(len(graph.entities), len(graph.relations), train, valid, task.known, dims=dims, recipe=recipe, seed=seed)
