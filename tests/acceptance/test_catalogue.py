@@ -86,12 +86,18 @@ def test_the_cluster_s_index_holds_words_and_vectors_side_by_side(shop_on_cluste
         (found,) = cluster.request("GET", f"/{shop_on_cluster.engine.index}/_mapping").values()
         licence = cluster.request("GET", "/_license")["license"]["type"]
     mapping = found["mappings"]
-    vectors = mapping["properties"]["maxcos"]["properties"]
+    beside = mapping["properties"]["maxcos"]["properties"]
+    vectors = {name: field for name, field in beside.items() if "dims" in field}
     assert {name: (field["type"], field["dims"]) for name, field in vectors.items()} == {
         "text": ("dense_vector", 512),
         "image": ("dense_vector", 1280),
         "image_words": ("dense_vector", 512),
         "graph": ("dense_vector", 128),
+    }
+    assert {name: field.get("type") for name, field in beside.items() if name not in vectors} == {
+        "modalities": "keyword",
+        "encoded": "date",
+        "hash": None,
     }
     assert mapping["properties"]["title"]["type"] == "text"
     assert mapping["properties"]["category"]["fields"]["keyword"]["type"] == "keyword"

@@ -51,7 +51,7 @@ def test_results_are_printed_for_people_too(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["train", "train.tsv", "--model", "word2vec"], 1, "there are cosine-distmult, transe, distmult"),
+        (["train", "train.tsv", "--model", "word2vec"], 1, "there are cosine-distmult, lightgcn, transe"),
         (["train", "train.tsv", "--epochs", "0"], 2, "epochs"),
         (["train", "train.tsv", "--valid", "absent.tsv"], 2, "absent.tsv"),
         (["train", "train.tsv", "--checkpoint", "state"], 1, "without checkpoints"),
