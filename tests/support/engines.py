@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import cache
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opensearchpy.exceptions import OpenSearchWarning
 
 from es_mappings.cluster import connect
 from es_mappings.errors import EngineUnavailable
@@ -38,7 +40,9 @@ def cluster_setting(url: str, name: str, value: Any) -> Iterator[None]:
     """
 
     def assign(value: Any) -> None:
-        cluster.request("PUT", "/_cluster/settings", body={"persistent": {name: value}})
+        # A node warns of a deprecated setting, but only of the first time that it meets it.
+        with warnings.catch_warnings(action="ignore", category=OpenSearchWarning):
+            cluster.request("PUT", "/_cluster/settings", body={"persistent": {name: value}})
 
     with closing(connect(EngineSettings(url=url, timeout=60))) as cluster:
         try:
