@@ -43,6 +43,44 @@ def wheel(name: str, version: str, cache: Path) -> Path:
     return _cached(f"{name}-{version}", cache, fetch, f"pip, for its package {name} {version}")
 
 
+def apt_lists(cache: Path) -> Path:
+    """apt's lists of Debian's packages, applications and icons, in a folder of our own: apt's stay as they are."""
+
+    def fetch(scratch: Path) -> Path | None:
+        if shutil.which("apt-get") is None:
+            return None
+        for folder in ("lists/partial", "cache/archives/partial"):
+            (scratch / folder).mkdir(parents=True)
+        targets = {
+            "DEP-11": "Components-$(NATIVE_ARCHITECTURE).yml",
+            "DEP-11-icons": "icons-64x64.tar",
+        }
+        places = {"Dir::State::lists": scratch / "lists", "Dir::Cache": scratch / "cache"}
+        options = {**places, "Acquire::Languages": "none"}
+        for name, file in targets.items():
+            options |= {
+                f"Acquire::IndexTargets::deb::{name}::MetaKey": f"$(COMPONENT)/dep11/{file}",
+                f"Acquire::IndexTargets::deb::{name}::ShortDescription": name,
+                f"Acquire::IndexTargets::deb::{name}::Description": name,
+                f"Acquire::IndexTargets::deb::{name}::KeepCompressed": "true",
+                f"Acquire::IndexTargets::deb::{name}::KeepCompressedAs": "gz",
+                f"Acquire::IndexTargets::deb::{name}::DefaultEnabled": "true",
+            }
+        _run(["apt-get", "update", *(f"-o{name}={value}" for name, value in options.items())], scratch)
+        return scratch / "lists" if any((scratch / "lists").glob("*dep11_icons*")) else None
+
+    return _cached("debian-lists", cache, fetch, "apt-get, with a Debian archive among its sources")
+
+
+def read_list(lists: Path, pattern: str) -> str:
+    """The text of apt's lists whose names end in `pattern`, the first package of a name winning."""
+    files = sorted(lists.glob(f"*{pattern}"))
+    return "\n\n".join(
+        subprocess.run(["/usr/lib/apt/apt-helper", "cat-file", file], check=True, capture_output=True).stdout.decode()
+        for file in files
+    )
+
+
 def _run(command: list[str], folder: Path) -> None:
     """What fails leaves nothing behind, which is what is looked at."""
     subprocess.run(command, cwd=folder, check=False, capture_output=True)
