@@ -31,6 +31,7 @@ DOCUMENTS = (
     "rebuild",
     "ingest",
     "graph",
+    "encoders",
 )
 
 
