@@ -36,6 +36,14 @@ def read_pictures(
             yield {i: found for i, found in there.items() if not isinstance(found, BadInput)}, lost
 
 
+def first_picture(values: Sequence[Any], base: Path) -> Image.Image | None:
+    """The picture that counts for an item; None when no path is given. Raises BadInput when none can be read."""
+    found = _attempt(values, base, lambda picture: picture)
+    if isinstance(found, BadInput):
+        raise found
+    return found
+
+
 def digests(values: Sequence[Sequence[Any]], base: Path) -> list[Any]:
     """What `encoders.contract.ReadsFiles` asks for."""
     with ThreadPoolExecutor(READERS) as pool:
