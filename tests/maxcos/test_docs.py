@@ -108,7 +108,7 @@ def test_the_query_language_is_as_its_page_says(service: str, shop: Settings, sh
         return shell(script, shop_folder.parent, MAXCOS_ENGINE__INDEX=shop.engine.index)
 
     *scripts, command_line = commands("docs/query.md")
-    terms, algebra, graph, fusion, filters, facets, order, walk, plans, simple = (
+    terms, algebra, graph, fusion, filters, facets, order, walk, plans, whys, simple = (
         answers(run(script)) for script in scripts
     )
     assert all(len(answer["hits"]) == 3 for answer in (*terms, *fusion, *filters, *order))
@@ -151,6 +151,11 @@ def test_the_query_language_is_as_its_page_says(service: str, shop: Settings, sh
     assert plans[0]["plan"]["reason"]
     assert plans[0]["explain"]
 
+    words, picture = whys
+    assert [piece["text"] for piece in words["query"][0]["pieces"]] == ["lamp ", "for ", "a ", "desk"]
+    assert picture["hit"]["score"] > 0.9
+    assert len(picture["modalities"]["image"]["picture"]["drops"]) == 7
+
     beds, similar, suggested, recommended = simple
     assert any("bed" in hit["source"]["title"].lower() for hit in beds["hits"])
     assert set(similar["hits"][0]["contributions"]) == {"image", "graph"}
@@ -160,6 +165,7 @@ def test_the_query_language_is_as_its_page_says(service: str, shop: Settings, sh
 
     table, _, printed = run(command_line).partition("{")
     assert "#1 " in f"{table} "
+    assert "[scopia-desk-lamp1]" in table and re.search(r"^  picture  \+0\.\d+ in the box", table, re.M)
     assert {hit["source"]["size"] for hit in json.loads("{" + printed)["hits"]} == {"small"}
 
 
