@@ -22,7 +22,8 @@ def table(answer: dict[str, Any]) -> str:
 
 def _parts(modality: str, query: list[dict[str, Any]], told: dict[str, Any]) -> Iterator[str]:
     if told and query:
-        yield f"query    {_strongest((p['text'], p['drops'][modality]) for term in query for p in term['pieces'])}"
+        asked = [piece for term in query for piece in term["pieces"]]
+        yield f"query    {_strongest((p['text'], p['drops'].get(modality, 0.0)) for p in asked)}"
     if fields := told.get("fields"):
         yield f"item     {_strongest((p['text'], p['drop'] or 0.0) for f in fields for p in f['pieces'])}"
     if picture := told.get("picture"):

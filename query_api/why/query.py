@@ -22,7 +22,7 @@ Directions = Callable[[Sequence[Term]], Mapping[str, Vector]]
 
 @dataclass(frozen=True, slots=True)
 class AskedPiece:
-    """A piece of a text term, and by space what the cosine loses without it."""
+    """A piece of a text term, and by space what the cosine loses without it; none where that was not asked."""
 
     text: str
     drops: Mapping[str, float]
@@ -69,29 +69,31 @@ def asked_pieces(
     ]
 
 
-def _variants(terms: Sequence[Term], size: int) -> Iterator[tuple[int, list[tuple[str, list[Term]]]]]:
-    """Per text term its pieces, each with the terms that are left without it."""
+def _variants(terms: Sequence[Term], size: int) -> Iterator[tuple[int, list[tuple[str, list[Term] | None]]]]:
+    """Per text term its pieces, each with the terms that are left without it; None for those beyond MOST_ASKED."""
     left = MOST_ASKED
     for position, term in enumerate(terms):
         if not isinstance(term, TextTerm):
             continue
         cut = pieces(term.text, size)
-        found = []
-        for i, piece in enumerate(cut[:left]):
+        found: list[tuple[str, list[Term] | None]] = []
+        for i, piece in enumerate(cut):
             rest = without(cut, i)
             kept = [replace(term, text=rest)] if words(rest) else []
-            found.append((piece, [*terms[:position], *kept, *terms[position + 1 :]]))
-        left -= len(found)
+            found.append((piece, [*terms[:position], *kept, *terms[position + 1 :]] if i < left else None))
+        left = max(0, left - len(cut))
         yield position, found
 
 
 def _asked(
     piece: str,
-    terms: Sequence[Term],
+    terms: Sequence[Term] | None,
     whole: Mapping[str, float],
     directions: Directions,
     stored: Mapping[str, Vector],
 ) -> AskedPiece:
+    if terms is None:
+        return AskedPiece(piece, {})
     rest = _cosines(terms, directions, stored)
     return AskedPiece(piece, {space: cosine - rest.get(space, 0.0) for space, cosine in whole.items()})
 

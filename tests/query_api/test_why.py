@@ -253,10 +253,12 @@ def test_a_picture_in_a_multipart_request(client: FlaskClient, shop: Settings) -
 
 def test_a_long_query_is_cut_into_a_bounded_number_of_pieces(client: FlaskClient) -> None:
     long = "沙发床椅子" * 20
-    found = why(client, [{"text": long}, {"text": "red lamp"}], "scopia-bed1")["query"]
-    cut = [piece["text"] for part in found for piece in part["pieces"]]
-    assert len(cut) <= MOST_ASKED
-    assert long.startswith("".join(piece["text"] for piece in found[0]["pieces"]))
+    query = [{"text": long}, *({"text": f"lamp {n}"} for n in range(15))]
+    found = why(client, query, "scopia-bed1")["query"]
+    assert ["".join(piece["text"] for piece in part["pieces"]) for part in found] == [term["text"] for term in query]
+    asked = [bool(piece["drops"]) for part in found for piece in part["pieces"]]
+    assert asked == [True] * MOST_ASKED + [False] * (len(asked) - MOST_ASKED)
+    assert len(asked) > MOST_ASKED
 
 
 # --- what cannot be told ---------------------------------------------------------------------------------------------
