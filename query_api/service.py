@@ -16,7 +16,7 @@ from query_api.paths import explained
 from query_api.planner import make_plan
 from query_api.request import SearchRequest, parse, parse_recommend, parse_why
 from query_api.searchers import Searcher, open_searcher
-from query_api.why.answer import Origins, explanation
+from query_api.why.answer import Means, Origins, Question, explanation
 
 MAX_TYPED = 100
 MAX_SUGGESTIONS = 20
@@ -106,7 +106,8 @@ class SearchService:
         item = self._searcher.item(identifier)
         planned = make_plan(request, self.schema, self._encoders, self._weights, self._searcher)
         page = self._searcher.search(planned.plan)
-        told = explanation(request, planned, page, item, self.schema, self._encoders, self._searcher, self._origins)
+        means = Means(self.schema, self._encoders, self._searcher, self._origins)
+        told = explanation(Question(request, planned, page, item), means)
         return {"took_ms": round(_milliseconds_since(started), 2), **told}
 
     def suggest(self, text: str, size: int = 8) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from query_api.rrf import LEXICAL
 from query_api.searchers import Searcher
 from query_api.why.item import CELLS, MOST_WRITTEN, Asked, Picture, WrittenPiece, seen, written
 from query_api.why.pieces import folded
-from query_api.why.query import MOST_ASKED, Remembering, asked_pieces
+from query_api.why.query import MOST_ASKED, AskedPiece, Remembering, asked_pieces
 
 JSON = dict[str, Any]
 
@@ -37,78 +37,84 @@ class Origins:
     media: Path = Path()
 
 
-def explanation(
-    request: SearchRequest,
-    planned: Planned,
-    page: Page,
-    item: StoredItem,
-    schema: Schema,
-    encoders: Mapping[str, Encoder],
-    searcher: Searcher,
-    origins: Origins,
-) -> JSON:
-    """Why this item is a hit. page: that of a search among this item alone, as planned."""
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One hit to explain: what was asked, how it was planned, and the page of a search among this item alone."""
+
+    request: SearchRequest
+    planned: Planned
+    page: Page
+    item: StoredItem
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """Whom to ask for an answer."""
+
+    schema: Schema
+    encoders: Mapping[str, Encoder]
+    searcher: Searcher
+    origins: Origins
+
+
+def explanation(question: Question, means: Means) -> JSON:
+    """Why this item is a hit; `hit` is None when it is none."""
+    planned, item = question.planned, question.item
     body: JSON = {"id": item.id, "method": METHOD, "hit": None, "query": [], "modalities": {}}
     if planned.degraded:
         body["degraded"] = list(planned.degraded)
-    if not page.hits:
+    if not question.page.hits:
         return body
-    body["hit"] = hit_json(page.hits[0], planned.plan)
-    centres = searcher.state().manifest.centres
-    shares = {name: share for name, share in body["hit"]["contributions"].items() if name != LEXICAL}
-    spaces = {share["space"]: name for name, share in shares.items() if share is not None}
-    body["query"] = _query(request, planned, item, schema, encoders, centres, searcher, spaces)
+    body["hit"] = hit_json(question.page.hits[0], planned.plan)
+    centres = means.searcher.state().manifest.centres
+    # Of an item that was written between two questions to the engine, what is there still.
+    spaces = {
+        name: share["space"] if share is not None and share["space"] in item.vectors else None
+        for name, share in body["hit"]["contributions"].items()
+        if name != LEXICAL
+    }
+    there = {name: space for name, space in spaces.items() if space is not None}
+    body["query"] = _query(question, means, centres, there)
     vectors = {vector.space.name: vector.vector for vector in planned.plan.vectors}
-    marked = _marked(page.hits[0].highlight)
-    for name, share in shares.items():
-        if share is None:
-            body["modalities"][name] = None
-            continue
-        space = share["space"]
-        told = {"space": space, "cosine": float(vectors[space] @ item.vectors[space])}
-        asked = Asked(space, vectors[space], centres.get(space))
-        encoder = encoders[name]
-        if isinstance(encoder, Graph):
-            (found,) = explained(page, request.terms, planned.items, {name: encoder}, schema.languages)
-            told["paths"] = [path_json(path) for path in found]
-        elif fields := origins.fields.get(name, ()):
-            told |= _item(encoder, item, fields, asked, origins.media, marked)
-        body["modalities"][name] = told
+    for name, space in spaces.items():
+        asked = Asked(space, vectors[space], centres.get(space)) if space is not None else None
+        body["modalities"][name] = _modality(name, asked, question, means) if asked is not None else None
     return body
 
 
-def _query(
-    request: SearchRequest,
-    planned: Planned,
-    item: StoredItem,
-    schema: Schema,
-    encoders: Mapping[str, Encoder],
-    centres: Mapping[str, Centre],
-    searcher: Searcher,
-    spaces: Mapping[str, str],
-) -> list[JSON]:
-    """The query's texts in pieces, with what each modality that the hit has loses. spaces: to their modalities."""
-    known = dict(planned.items)
+def _query(question: Question, means: Means, centres: Mapping[str, Centre], spaces: Mapping[str, str]) -> list[JSON]:
+    """The query's texts in pieces, with what each modality loses. spaces: by modality."""
+    known = question.planned.items
 
     def stored(identifier: str) -> StoredItem:
-        return known[identifier] if identifier in known else searcher.item(identifier)
+        return known[identifier] if identifier in known else means.searcher.item(identifier)
 
-    patient = {name: Remembering(encoders[name]) for name in dict.fromkeys(spaces.values())}
+    patient = {name: Remembering(means.encoders[name]) for name in spaces}
     found = asked_pieces(
-        request.terms,
-        lambda terms: combine(terms, patient, schema, centres, stored)[0],
-        {space: item.vectors[space] for space in spaces},
+        question.request.terms,
+        lambda terms: combine(terms, patient, means.schema, centres, stored)[0],
+        {space: question.item.vectors[space] for space in spaces.values()},
     )
-    return [
-        {
-            "term": position,
-            "pieces": [
-                {"text": piece.text, "drops": {spaces[space]: drop for space, drop in piece.drops.items()}}
-                for piece in told
-            ],
-        }
-        for position, told in found
-    ]
+    names = {space: name for name, space in spaces.items()}
+
+    def piece_json(piece: AskedPiece) -> JSON:
+        return {"text": piece.text, "drops": {names[space]: drop for space, drop in piece.drops.items()}}
+
+    return [{"term": position, "pieces": [piece_json(piece) for piece in told]} for position, told in found]
+
+
+def _modality(name: str, asked: Asked, question: Question, means: Means) -> JSON:
+    """The cosine, and what of the item met the query, as the kind of its encoder allows."""
+    encoder, item, page = means.encoders[name], question.item, question.page
+    told: JSON = {"space": asked.space, "cosine": float(asked.vector @ item.vectors[asked.space])}
+    if isinstance(encoder, Graph):
+        terms, items = question.request.terms, question.planned.items
+        (found,) = explained(page, terms, items, {name: encoder}, means.schema.languages)
+        return {**told, "paths": [path_json(path) for path in found]}
+    fields = means.origins.fields.get(name, ())
+    if not fields:
+        return told
+    return {**told, **_item(encoder, item, fields, asked, means.origins.media, _marked(page.hits[0].highlight))}
 
 
 def _item(
