@@ -214,6 +214,19 @@ def test_the_figures_on_the_cold_start_are_those_of_the_run() -> None:
         assert [cell.strip() for cell in line.strip("|").split("|")][1:] == figures
 
 
+def test_the_figures_on_explained_pictures_are_those_of_the_run() -> None:
+    found = json.loads((ROOT / "benchmarks/results/why-regions.json").read_text("utf-8"))
+    text = " ".join((ROOT / "docs/query.md").read_text("utf-8").split())
+    picture, words = found["picture"], found["words"]
+    assert f"on {found['items']} icons of the demo" in text
+    assert f"the object covers {picture['covered_of_all_cells']:.0%} of a picture" in text
+    strongest = [f"{by['covered_of_strongest_cell']:.0%}" for by in (picture, words)]
+    assert f"and {strongest[0]} of the strongest cell of a query by picture, {strongest[1]} by words" in text
+    assert (
+        f"correlation of {picture['correlation']:.2f} for pictures, but of {words['correlation']:.2f} for words" in text
+    )
+
+
 def test_calibration_is_as_its_page_says(shop: Settings, shop_folder: Path) -> None:
     engine = {"MAXCOS_ENGINE__INDEX": shop.engine.index, "MAXCOS_ENGINE__URL": shop.engine.url}
     own, judged, restored = (shell(script, shop_folder.parent, **engine) for script in commands("docs/calibration.md"))
