@@ -48,13 +48,13 @@ def load(modality: str, settings: ModalitySettings, peers: Mapping[str, Encoder]
     Weights, and torch itself, are loaded at the first use.
     Options: batch_size (1 to 16, default 16), pictures per run of the network; dtype (float32, float16 or bfloat16;
     default float32), in which the network computes, vectors are float32 all the same; device (cpu, cuda, cuda:N or
-    mps; default cpu). The last two are no part of the vectors' provenance: one index may be written on a GPU in half
-    precision and asked on a CPU in full.
+    mps; default cpu); scripts, see `texts.scripts_of`. Type and device are no part of the vectors' provenance: one
+    index may be written on a GPU in half precision and asked on a CPU in full.
     Raises SettingsError for wrong options, EncoderError when the model is missing or of another kind, ImportError when
     a package is not installed.
     """
     require("transformers", "torch", "torchvision")
-    options = settings.options("batch_size", "dtype", "device")
+    options = settings.options("batch_size", "dtype", "device", "scripts")
     batch_size = batch_size_of(modality, options, MAX_BATCH)
     dtype, device = str(options.get("dtype", DTYPES[0])), str(options.get("device", "cpu"))
     if dtype not in DTYPES:
@@ -64,18 +64,26 @@ def load(modality: str, settings: ModalitySettings, peers: Mapping[str, Encoder]
     folder = _folder(model_of(modality, settings))
     family, dims = kind_of(folder)
     made_by = Provenance("clip", fingerprint(_files(folder), VERSION), dims)
-    return ClipEncoder(modality, made_by, Once(lambda: load_towers(folder, family, dims, dtype, device)), batch_size)
+    towers = Once(lambda: load_towers(folder, family, dims, dtype, device))
+    return ClipEncoder(modality, made_by, towers, batch_size, texts.scripts_of(modality, settings))
 
 
 class ClipEncoder:
-    """A modality of pictures with one space, in which words meet them. Thread safe."""
+    """A modality of pictures with one space, in which words meet them. Thread safe. scripts: see `texts.scripts_of`."""
 
-    def __init__(self, modality: str, made_by: Provenance, towers: Once[Towers], batch_size: int) -> None:
+    def __init__(
+        self,
+        modality: str,
+        made_by: Provenance,
+        towers: Once[Towers],
+        batch_size: int,
+        scripts: frozenset[str] = frozenset(),
+    ) -> None:
         self._space = Space(modality, modality, made_by.dims)
         self._made_by = made_by
         self._towers = towers
         self._batch_size = batch_size
-        self._words = texts.TextEncoder(modality, made_by, lambda batch: towers().of_texts(batch))
+        self._words = texts.TextEncoder(modality, made_by, lambda batch: towers().of_texts(batch), scripts)
 
     @property
     def spaces(self) -> tuple[Space, ...]:

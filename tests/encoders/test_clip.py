@@ -170,6 +170,13 @@ def test_siglip_reads_lower_case(tiny: Callable[[str], Path], tmp_path: Path) ->
     assert not np.allclose(words(encoder, "red sofa"), words(encoder, "red lamp"), atol=1e-4)
 
 
+def test_words_in_a_script_that_it_was_not_trained_on_have_no_vector(tiny: Callable[[str], Path]) -> None:
+    english = loaded(tiny("clip"), scripts=["Latin"])
+    assert english.encode_query(TextTerm("红色的沙发")) == {}
+    assert set(english.encode_query(TextTerm("red sofa"))) == {"image"}
+    assert set(english.encode_query(ImageTerm(png(PICTURES[0])))) == {"image"}
+
+
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_half_precision_gives_nearly_the_same(
     encoder: clip.ClipEncoder, tiny: Callable[[str], Path], kind: str, base: Path, dtype: str
@@ -335,7 +342,8 @@ def test_a_width_that_is_not_the_model_s(copy: Path) -> None:
         ({"device": "cuda:x"}, r"modalities\.image\.device"),
         ({"batch_size": 0}, r"modalities\.image\.batch_size"),
         ({"batch_size": 17}, r"modalities\.image\.batch_size"),
-        ({"pooling": "mean"}, "has no option pooling, only batch_size, dtype, device"),
+        ({"scripts": ["Klingon"]}, r"modalities\.image\.scripts"),
+        ({"pooling": "mean"}, "has no option pooling, only batch_size, dtype, device, scripts"),
     ],
 )
 def test_wrong_options(tiny: Callable[[str], Path], options: dict[str, Any], message: str) -> None:
