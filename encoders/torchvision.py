@@ -7,11 +7,7 @@ may show.
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +18,7 @@ from PIL import Image
 
 from encoders.contract import Encoded, Encoder, unit
 from encoders.parts import pictures
+from encoders.parts.picture_files import digests, read_pictures
 from encoders.parts.texts import TextEncoder
 from encoders.parts.weights import (
     Once,
@@ -44,13 +41,9 @@ TOP_CLASSES = 10
 """T of ConSE: its authors' best on ImageNet."""
 BATCH = 8
 """On one core 8 pictures take 15 ms each, 32 take 28: what lies between the layers leaves the cache."""
-READERS = 2
-URL = re.compile(r"(data:|[a-z][a-z0-9+.-]*://)", re.IGNORECASE)
 
 Pixels = NDArray[np.uint8]
 """Shape (edge, edge, 3)."""
-Read = Pixels | BadInput | None
-"""What became of an item's pictures: the first that is one, why none of them is, or that there are none."""
 
 
 def load(modality: str, settings: ModalitySettings, peers: Mapping[str, Encoder]) -> TorchvisionEncoder:
@@ -135,18 +128,15 @@ class TorchvisionEncoder:
         vectors: dict[str, list[Vector | None]] = {space.name: [None] * len(values) for space in self.spaces}
         errors: dict[int, BadInput] = {}
         network = self._network()
-        with ThreadPoolExecutor(READERS) as pool:
-            for start, read in _ahead(pool, lambda value: _attempt(value, base, network), values):
-                errors.update({start + i: r for i, r in enumerate(read) if isinstance(r, BadInput)})
-                present = {start + i: r for i, r in enumerate(read) if isinstance(r, np.ndarray)}
-                if present:
-                    self._encode(present, network, vectors, errors)
+        for present, lost in read_pictures(values, base, network.pixels, BATCH):
+            errors |= lost
+            if present:
+                self._encode(present, network, vectors, errors)
         return Encoded(vectors, errors)
 
     def digest_items(self, values: Sequence[Sequence[Any]], base: Path) -> list[Any]:
         """See `encoders.contract.ReadsFiles`."""
-        with ThreadPoolExecutor(READERS) as pool:
-            return list(pool.map(lambda value: _digests(value, base), values))
+        return digests(values, base)
 
     def _encode(
         self,
@@ -229,78 +219,6 @@ class _Words:
             vectors.append(vector)
         matrix = np.stack(vectors)
         return matrix, matrix.mean(axis=0)
-
-
-# --- files ------------------------------------------------------------------------------------------------
-
-
-def _attempt(values: Sequence[Any], base: Path, network: _Network) -> Read:
-    """The pixels of the first path that is a picture; None when no path is given; else why all failed."""
-    problems = []
-    try:
-        for value in _paths(values):
-            try:
-                return network.pixels(pictures.open_picture(_file(value, base)))
-            except BadInput as error:
-                problems.append(f"{value:.100}: {error}")
-    except BadInput as error:
-        problems.append(str(error))
-    return BadInput("; ".join(problems)) if problems else None
-
-
-def _ahead(
-    pool: ThreadPoolExecutor, read: Callable[[Sequence[Any]], Read], values: Sequence[Sequence[Any]]
-) -> Iterator[tuple[int, list[Read]]]:
-    """By BATCH the position of the first value and what was read; the next ones are read while these are worked on."""
-    waiting: deque[tuple[int, list[Future[Read]]]] = deque()
-    for start in range(0, len(values), BATCH):
-        waiting.append((start, [pool.submit(read, value) for value in values[start : start + BATCH]]))
-        if len(waiting) > 1:
-            begin, reading = waiting.popleft()
-            yield begin, [future.result() for future in reading]
-    for begin, reading in waiting:
-        yield begin, [future.result() for future in reading]
-
-
-def _digests(values: Sequence[Any], base: Path) -> list[Any]:
-    """Of each value that names a file the name and a digest of its bytes; other values as they are."""
-    names = (name for value in values for name in (value if isinstance(value, list | tuple) else (value,)))
-    return [[name, _digest(name.strip(), base) if isinstance(name, str) else None] for name in names]
-
-
-def _digest(name: str, base: Path) -> str | None:
-    try:
-        with _file(name, base).open("rb") as file:
-            return hashlib.file_digest(file, "blake2b").hexdigest()[:32]
-    except (BadInput, OSError):
-        return None
-
-
-def _paths(values: Sequence[Any]) -> Iterator[str]:
-    for value in values:
-        for path in value if isinstance(value, (list, tuple)) else (value,):
-            if path is not None and not isinstance(path, str):
-                raise BadInput(f"a picture is given by its path, not by {type(path).__name__} {path!r:.60}")
-            if path and path.strip():
-                yield path.strip()
-
-
-def _file(value: str, base: Path) -> Path:
-    """The file at a path inside `base`. Raises BadInput for URLs, paths that leave it, and where there is none."""
-    if URL.match(value):
-        raise BadInput("URLs are not fetched; give a path relative to the data file")
-    try:
-        path = (base / value).resolve()
-        inside = not Path(value).is_absolute() and path.is_relative_to(base.resolve())
-        found = inside and path.is_file()
-    except (OSError, ValueError, RuntimeError) as error:  # too long, a zero byte, a loop of links
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise BadInput(f"not a path: {reason!s:.100}") from error
-    if not inside:
-        raise BadInput("the path leaves the folder of the data file; give a path relative to it")
-    if not found:
-        raise BadInput("no such file")
-    return path
 
 
 # --- network ----------------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,9 @@ import numpy as np
 
 from encoders.contract import Encoder
 from encoders.parts import texts
+from encoders.parts.model_folders import batch_size_of, model_folder, read_json
 from encoders.parts.weights import Once, fingerprint, import_torch, model_of, require
-from es_mappings.errors import EncoderError, SettingsError
+from es_mappings.errors import EncoderError
 from es_mappings.settings import ModalitySettings
 from es_mappings.types import Matrix, Provenance
 
@@ -58,9 +58,9 @@ def load(modality: str, settings: ModalitySettings, peers: Mapping[str, Encoder]
     here, ImportError when a package is not installed.
     """
     require("transformers", "torch")
-    batch_size = _batch_size(modality, settings)
+    batch_size = batch_size_of(modality, settings.options("batch_size", "scripts"), MAX_BATCH)
     scripts = texts.scripts_of(modality, settings)
-    folder = _folder(model_of(modality, settings))
+    folder = model_folder(model_of(modality, settings), FILES)
     pooling = _pooling(folder)
     files = sorted({path for pattern in FILES for path in folder.glob(pattern) if path.is_file()})
     if not any(path.suffix == ".safetensors" for path in files):
@@ -70,41 +70,8 @@ def load(modality: str, settings: ModalitySettings, peers: Mapping[str, Encoder]
     return texts.TextEncoder(modality, made_by, lambda batch: _embed(network(), batch, batch_size), scripts)
 
 
-def _batch_size(modality: str, settings: ModalitySettings) -> int:
-    value = settings.options("batch_size", "scripts").get("batch_size", MAX_BATCH)
-    try:
-        size = int(value)  # from the environment it comes as a string
-    except (TypeError, ValueError):
-        size = 0
-    if not 1 <= size <= MAX_BATCH:
-        raise SettingsError(f"modalities.{modality}.batch_size: {value!r} is not from 1 to {MAX_BATCH}")
-    return size
-
-
-def _folder(model: str) -> Path:
-    """The folder itself, or the local copy of a hub's repository, fetched when it is not there yet."""
-    folder = Path(model)
-    if folder.is_dir():
-        return folder
-    if folder.is_absolute() or model.startswith("."):
-        raise EncoderError(f"{model}: no such folder; correct the modality's `model`")
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(model, allow_patterns=list(FILES)))
-    except Exception as error:  # network, hub, id: the hub's client and its transport share no base but this
-        raise EncoderError(f"{model}: neither a folder nor a model that the hub gives: {error}") from error
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise EncoderError(f"{path}: cannot be read: {error}") from error
-
-
 def _dims(folder: Path) -> int:
-    config = _json(folder / "config.json")
+    config = read_json(folder / "config.json")
     for name in WIDTHS:
         if isinstance(config.get(name), int):
             return int(config[name])
@@ -117,13 +84,13 @@ def _pooling(folder: Path) -> str:
     Raises EncoderError for another pooling and for further layers: without them the vectors would be wrong.
     """
     listed = folder / "modules.json"
-    modules = {str(m["type"]).rpartition(".")[2] for m in _json(listed)} if listed.is_file() else set()
+    modules = {str(m["type"]).rpartition(".")[2] for m in read_json(listed)} if listed.is_file() else set()
     if modules - MODULES:
         raise EncoderError(f"{listed}: the layers {', '.join(sorted(modules - MODULES))} are not supported")
     path = folder / "1_Pooling" / "config.json"
     if not path.is_file():
         return "mean"
-    config = _json(path)
+    config = read_json(path)
     old = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"}
     on = [name for name, value in config.items() if name.startswith("pooling_mode_") and value is True]
     modes = [config["pooling_mode"]] if "pooling_mode" in config else [old.get(name, name) for name in on]
@@ -151,7 +118,7 @@ def _longest(folder: Path, tokenizer: Any, model: Any) -> int:
     limits = [tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", None)]
     path = folder / "sentence_bert_config.json"
     if path.is_file():
-        limits.append(_json(path).get("max_seq_length"))
+        limits.append(read_json(path).get("max_seq_length"))
     return int(min(limit for limit in limits if limit))
 
 

@@ -314,6 +314,13 @@ class Has:
 
 
 @dataclass(frozen=True, slots=True)
+class Ids:
+    """The item is one of these: for questions about single items, no request can say it."""
+
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Nested:
     """One single object of the list under `path` passes the clause; its fields have their full names (`path.field`)."""
 
@@ -336,7 +343,7 @@ class Not:
     clause: Filter
 
 
-Filter = OneOf | Range | Exists | Prefix | Has | Nested | AllOf | AnyOf | Not
+Filter = OneOf | Range | Exists | Prefix | Has | Ids | Nested | AllOf | AnyOf | Not
 
 
 @dataclass(frozen=True, slots=True)

@@ -449,6 +449,25 @@ def search(
 
 
 @main.command()
+@click.argument("identifier", metavar="ID")
+@click.argument("words", required=False)
+@CONFIG
+@click.option("--image", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="A picture looked for.")
+@AS_JSON
+def why(identifier: str, words: str | None, config: Path, image: Path | None, as_json: bool) -> None:
+    """Why the item ID is a hit for WORDS or a picture: what each word and each part of its picture is worth."""
+    from es_mappings.settings import load_settings
+    from maxcos.why import table
+    from query_api.service import SearchService
+
+    if not words and image is None:
+        raise click.UsageError("say what was looked for: WORDS or --image")
+    body = {"query": words, "id": identifier}
+    answer = SearchService.from_settings(load_settings(config)).why(body, image.read_bytes() if image else None)
+    click.echo(json.dumps(answer, ensure_ascii=False) if as_json else table(answer))
+
+
+@main.command()
 @CONFIG
 @AS_JSON
 def doctor(config: Path, as_json: bool) -> None:

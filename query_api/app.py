@@ -65,6 +65,14 @@ def _add_search(app: Flask, search: SearchService) -> None:
             raise InvalidRequest.at("Content-Type", "must be application/json or multipart/form-data")
         return jsonify(search.search(_json(request.get_data(), "body")))
 
+    @app.post("/v1/why")
+    def why() -> Response:
+        if request.mimetype == "multipart/form-data":
+            return jsonify(search.why(*_multipart()))
+        if request.mimetype != "application/json":
+            raise InvalidRequest.at("Content-Type", "must be application/json or multipart/form-data")
+        return jsonify(search.why(_json(request.get_data(), "body")))
+
     @app.post("/v1/recommend")
     def recommend() -> Response:
         if request.mimetype != "application/json":

@@ -140,6 +140,13 @@ class RecommendModel(Wishes):
         return self
 
 
+class WhyModel(_Model):
+    """The body of POST /v1/why: a query as in POST /v1/search, and the hit to explain."""
+
+    id: Identifier
+    query: Any = None
+
+
 def read_form(form: type[_F], body: Any) -> _F:
     """Raises InvalidRequest naming every offending field."""
     try:

@@ -18,6 +18,7 @@ from es_mappings.types import (
     Facet,
     Filter,
     FusionMethod,
+    Ids,
     ImageTerm,
     ItemTerm,
     Missing,
@@ -39,6 +40,7 @@ from query_api.form import (
     RecommendModel,
     SearchModel,
     TermModel,
+    WhyModel,
     Wishes,
     read_form,
 )
@@ -110,6 +112,18 @@ def parse_recommend(
     elif model.user is not None:
         request = replace(request, exclude=_seen(model.user, seen))
     return _walking(request, model.after, body, None)
+
+
+def parse_why(body: Any, schema: Schema, image: bytes | None = None) -> tuple[str, SearchRequest]:
+    """Check the body of a question about one hit, which is a search among this item alone; the hit's id beside it.
+
+    Raises InvalidRequest naming every offending field.
+    """
+    model = read_form(WhyModel, body)
+    request = parse({"query": model.query, "size": 1, "highlight": True, "plan": "exact"}, schema, image)
+    if model.id in request.exclude:
+        raise InvalidRequest.at("id", "the query is made of this item, which is no hit of it")
+    return model.id, replace(request, filter=Ids((model.id,)), count=0)
 
 
 def _seen(user: str, seen: Callable[[str], tuple[str, ...]]) -> tuple[str, ...]:

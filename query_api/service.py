@@ -14,8 +14,9 @@ from es_mappings.types import MATCHES, TextTerm
 from query_api import respond
 from query_api.paths import explained
 from query_api.planner import make_plan
-from query_api.request import SearchRequest, parse, parse_recommend
+from query_api.request import SearchRequest, parse, parse_recommend, parse_why
 from query_api.searchers import Searcher, open_searcher
+from query_api.why.answer import Means, Origins, Question, explanation
 
 MAX_TYPED = 100
 MAX_SUGGESTIONS = 20
@@ -31,12 +32,14 @@ class SearchService:
         encoders: Mapping[str, Encoder],
         searcher: Searcher,
         weights: Mapping[str, float] | None = None,
+        origins: Origins | None = None,
     ) -> None:
         self.schema = schema
         self._encoders = encoders
         self._graphs = {modality: e for modality, e in encoders.items() if isinstance(e, Graph)}
         self._searcher = searcher
         self._weights = dict(weights or {})
+        self._origins = origins or Origins()
 
     @classmethod
     def from_settings(cls, settings: Settings) -> SearchService:
@@ -44,7 +47,8 @@ class SearchService:
         encoders = load_encoders(settings.modalities)
         schema = build_schema(settings.lexical, encoders.values())
         weights = {name: modality.weight for name, modality in settings.modalities.items()}
-        return cls(schema, encoders, open_searcher(settings.engine, schema), weights)
+        origins = Origins({name: m.source for name, m in settings.modalities.items()}, settings.page.media)
+        return cls(schema, encoders, open_searcher(settings.engine, schema), weights, origins)
 
     def search(self, body: Any, image: bytes | None = None) -> dict[str, Any]:
         """Answer a request body (its form: `query_api.form.SearchModel`); `image` adds a picture term.
@@ -91,6 +95,20 @@ class SearchService:
             if isinstance(error.__cause__, ItemNotFound):
                 raise error.__cause__ from None
             raise
+
+    def why(self, body: Any, image: bytes | None = None) -> dict[str, Any]:
+        """Why one item is a hit (its form: `WhyModel`): see `query_api.why`.
+
+        Raises ItemNotFound for an unknown item, else what `search` raises.
+        """
+        started = time.perf_counter()
+        identifier, request = parse_why(body, self.schema, image)
+        item = self._searcher.item(identifier)
+        planned = make_plan(request, self.schema, self._encoders, self._weights, self._searcher)
+        page = self._searcher.search(planned.plan)
+        means = Means(self.schema, self._encoders, self._searcher, self._origins)
+        told = explanation(Question(request, planned, page, item), means)
+        return {"took_ms": round(_milliseconds_since(started), 2), **told}
 
     def suggest(self, text: str, size: int = 8) -> dict[str, Any]:
         """Titles that continue what a user typed. Raises InvalidRequest and what `Searcher.suggest` raises."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from es_mappings.mappings import filter_path
 from es_mappings.schema import VECTOR_OBJECT, Schema, date_text
-from es_mappings.types import AllOf, AnyOf, Exists, Filter, Has, Nested, Not, OneOf, Plan, Prefix, Range
+from es_mappings.types import AllOf, AnyOf, Exists, Filter, Has, Ids, Nested, Not, OneOf, Plan, Prefix, Range
 
 JSON = dict[str, Any]
 
@@ -32,6 +32,8 @@ def filter_clause(clause: Filter, schema: Schema) -> JSON:
             return {"prefix": {filter_path(schema, field): {"value": prefix}}}
         case Has(spaces):
             return any_of([{"exists": {"field": f"{VECTOR_OBJECT}.{name}"}} for name in spaces])
+        case Ids(values):
+            return {"ids": {"values": list(values)}}
         case Nested(path, inner):
             return {"nested": {"path": path, "query": filter_clause(inner, schema)}}
         case AllOf(clauses):

@@ -67,6 +67,8 @@
     },
   };
 
+  for (const language of Object.keys(STRINGS)) Object.assign(STRINGS[language], maxcosWhy.strings[language]);
+
   const touch = matchMedia("(pointer: coarse)").matches;   // there, focus in the box would raise the keyboard
 
   const $ = (id) => document.getElementById(id);
@@ -179,20 +181,26 @@
   /** A value of the address as the field's type. */
   const asType = (field, text) => ({ number: Number, boolean: (v) => v === "true" }[config.filters[field]] ?? String)(text);
 
-  function requestBody(s, extra = {}) {
+  /** What is looked for, but for a picture, which travels beside it. */
+  function queryOf(s) {
     const terms = [];
     if (s.q) terms.push({ text: s.q });
     if (s.item) terms.push({ item: s.item });
-    const body = { facets: config.facets, size: PAGE_SIZE, from: 0, highlight: true, paths: true, ...extra };
-    if (terms.length) body.query = terms.length === 1 && s.q ? s.q : terms;
+    return terms.length ? { query: terms.length === 1 && s.q ? s.q : terms } : {};
+  }
+
+  function requestBody(s, extra = {}) {
+    const body = { facets: config.facets, size: PAGE_SIZE, from: 0, highlight: true, paths: true, ...queryOf(s), ...extra };
     const chosen = Object.entries(s.filters).map(([field, values]) => [field, values.map((v) => asType(field, v))]);
     if (chosen.length) body.filter = Object.fromEntries(chosen);
     if (!body.facets.length) delete body.facets;
     return body;
   }
 
-  async function ask(s, extra, signal) {
-    const json = JSON.stringify(requestBody(s, extra));
+  const ask = (s, extra, signal) => post("/v1/search", s, requestBody(s, extra), signal);
+
+  async function post(url, s, body, signal) {
+    const json = JSON.stringify(body);
     const picture = pictures.get(s.image);
     let options = { headers: { "Content-Type": "application/json" }, body: json };
     if (picture) {
@@ -201,7 +209,7 @@
       form.append("image", picture, picture.name || "picture");
       options = { body: form };
     }
-    return fetchJson("/v1/search", { method: "POST", ...options, signal });
+    return fetchJson(url, { method: "POST", ...options, signal });
   }
 
   async function fetchJson(url, { headers, ...options } = {}) {
@@ -464,7 +472,7 @@
       others.length ? el("details", {}, el("summary", {}, say("more_links", { n: others.length })), ...others.map(pathLine)) : "");
   }
 
-  function card(hit, hasPictures) {
+  function card(hit, hasPictures, asked) {
     const field = config.fields?.title ?? "title";
     const source = hit.source ?? {};
     const translated = `${field}_zh`;
@@ -484,6 +492,7 @@
         kind != null ? el("p", { class: "cat" }, [].concat(kind).join(", ")) : "",
         links(hit.paths),
         el("div", { class: "bars" }, ...orderOf(parts).map((m) => bar(m, parts[m], m === hit.modality))),
+        maxcosWhy.disclosure({ el, say, short, modalityName, orderOf, pictureOf }, hit, main.text, (id) => post("/v1/why", asked, { ...queryOf(asked), id })),
         el("div", { class: "foot" },
           el("p", { class: "score" }, `${say("score")} `, el("b", {}, Number.isFinite(hit.score) ? hit.score.toFixed(3) : "–")),
           el("button", { type: "button", class: "like", "data-testid": "like", "aria-label": say("like_title", { title: main.text }),
@@ -495,7 +504,7 @@
     const hits = view?.hits ?? [];
     const hasPictures = Boolean(config.fields?.image) && hits.some((h) => own(h.source, config.fields.image));
     while (list.children.length > keep) list.lastChild.remove();
-    list.append(...hits.slice(list.children.length).map((h) => card(h, hasPictures)));
+    list.append(...hits.slice(list.children.length).map((h) => card(h, hasPictures, view.state)));
     const total = view ? totalOf(view.answer).n : 0;
     $("more").hidden = !view || view.last || view.asked + PAGE_SIZE > MAX_WINDOW || view.asked >= total && view.answer.total?.relation !== "gte";
     $("shown").textContent = hits.length ? say("shown", { n: number(hits.length) }) : "";

@@ -189,7 +189,7 @@ def test_more_links_open_by_keyboard(page: Page, service: str, complaints: list[
     page.goto(f"{service}/?item=scopia-bed1")
     card = page.get_by_test_id("card").first
     expect(card.get_by_test_id("path").first.locator("[aria-hidden]")).to_have_text("Bed → of kind → bed ← of kind")
-    more = card.locator("summary")
+    more = card.locator(".links summary")
     expect(more).to_have_text("2 more")
     expect(card.get_by_test_id("path").nth(1)).to_be_hidden()
     more.focus()
@@ -205,3 +205,71 @@ def test_words_that_name_nothing_of_the_graph_show_no_links(page: Page, service:
     page.goto(f"{service}/?q=a place to sleep")
     expect(page.get_by_test_id("card").first).to_be_visible()
     expect(page.get_by_test_id("path")).to_have_count(0)
+
+
+PATIENCE = 60_000
+"""Milliseconds: an explanation encodes some fifty pictures, on whatever machine this runs."""
+
+
+def strength(word: Locator) -> float:
+    """How dark a word is, from 0 to 1."""
+    return float(word.evaluate("word => word.style.getPropertyValue('--v')"))
+
+
+def test_a_hit_tells_which_words_met_and_where_in_its_picture(page: Page, service: str, complaints: list[str]) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if request.url.endswith("/v1/why") else None)
+    page.goto(f"{service}/?q=corner sofa")
+    card = page.get_by_test_id("card").first
+    expect(card).to_be_visible()
+    assert asked == []
+    summary = card.get_by_text("Why this hit")
+    summary.focus()
+    page.keyboard.press("Enter")
+    text = card.locator('[data-testid="why-part"][data-modality="text"]')
+    expect(text).to_be_visible(timeout=PATIENCE)
+    expect(text.get_by_role("heading")).to_contain_text("text: cosine")
+    words = text.locator(".why-line").first.get_by_test_id("why-word")
+    expect(words).to_have_text(["corner", "sofa"])
+    assert strength(words.nth(1)) == 1
+    expect(text.locator(".why-line").first.locator(".vh")).to_contain_text("Most of it by sofa (")
+    expect(text.locator(".why-line").last.locator(".w.hit").first).to_be_visible()
+    image = card.locator('[data-testid="why-part"][data-modality="image"]')
+    expect(image.get_by_test_id("why-grid").locator(".cell")).to_have_count(49)
+    seen, grid = image.locator("img").bounding_box(), image.get_by_test_id("why-grid").bounding_box()
+    assert seen is not None and grid is not None
+    assert all(abs(seen[side] - grid[side]) < 1 for side in ("x", "y", "width", "height"))
+    page.keyboard.press("Enter")
+    expect(text).to_be_hidden()
+    page.keyboard.press("Enter")
+    expect(text).to_be_visible()
+    assert len(asked) == 1
+
+
+def test_why_a_picture_found_it_in_chinese(page: Page, service: str, shop_folder: Path, complaints: list[str]) -> None:
+    page.goto(service)
+    page.locator("#lang").click()
+    page.get_by_test_id("image-input").set_input_files(shop_folder / "icons" / "scopia-bed1.png")
+    card = page.get_by_test_id("card").first
+    expect(card).to_have_attribute("data-id", "scopia-bed1")
+    card.get_by_text("为何命中").click()
+    image = card.locator('[data-testid="why-part"][data-modality="image"]')
+    expect(image.locator("figcaption")).to_contain_text("图片最重要的部分在", timeout=PATIENCE)
+    expect(image.locator(".frame")).to_have_count(1)
+    assert strength_of_cells(image) == pytest.approx(0.75)
+
+
+def strength_of_cells(image: Locator) -> float:
+    return max(float(cell.get_attribute("fill-opacity") or 0) for cell in image.locator(".cell").all())
+
+
+def test_an_explanation_that_fails_says_so_and_is_asked_for_again(page: Page, service: str) -> None:
+    page.goto(f"{service}/?q=sofa")
+    page.route("**/v1/why", lambda route: route.abort())
+    card = page.get_by_test_id("card").first
+    card.get_by_text("Why this hit").click()
+    expect(card.get_by_test_id("why")).to_contain_text("This could not be found out: The service cannot be reached.")
+    page.unroute("**/v1/why")
+    card.get_by_text("Why this hit").click()
+    card.get_by_text("Why this hit").click()
+    expect(card.get_by_test_id("why-part").first).to_be_visible(timeout=PATIENCE)

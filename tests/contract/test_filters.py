@@ -23,6 +23,7 @@ from es_mappings.types import (
     Filter,
     Fusion,
     Has,
+    Ids,
     Nested,
     Not,
     OneOf,
@@ -305,3 +306,13 @@ def test_excluded_items_are_no_hits_and_are_not_counted(engine: Engine) -> None:
         assert [hit.id for hit in page.hits] == [found[0].item.id, found[2].item.id]
     page = engine.search(Plan((), "lamp", Fusion("lexical"), within(found), exclude=out), found)
     assert len(page.hits) == 2
+
+
+def test_items_by_their_ids(fresh: Engine) -> None:
+    found = grouped([{"colour": "red"}] * 3, [{}, {}, directions(1)])
+    fresh.write(found)
+    wanted = Ids((found[2].item.id, "nowhere"))
+    assert fresh.searcher.count(wanted) == 1
+    assert fresh.searcher.count(Not(wanted)) == 2
+    page = fresh.searcher.search(Plan(ASKED, None, Fusion("max"), wanted))
+    assert [hit.id for hit in page.hits] == [found[2].item.id]

@@ -138,6 +138,7 @@ def test_nothing_indexed_is_a_failure(shelf: Path) -> None:
     ("arguments", "code", "said"),
     [
         (["search"], 2, "WORDS"),
+        (["why", "x"], 2, "WORDS"),
         (["search", "x", "--config", "absent.toml"], 1, "absent.toml"),
         (["ingest", "absent.jsonl"], 2, "absent.jsonl"),
         (["ingest"], 2, "SOURCE"),
@@ -198,5 +199,5 @@ def wait_for_items(service: SearchService) -> None:
 def test_help_lists_every_command() -> None:
     done = run("--help")
     assert done.returncode == 0
-    for command in ("audit", "calibrate", "demo", "graph", "ingest", "rebuild", "search", "serve"):
+    for command in ("audit", "calibrate", "demo", "graph", "ingest", "rebuild", "search", "serve", "why"):
         assert command in done.stdout

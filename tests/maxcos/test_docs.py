@@ -31,6 +31,7 @@ DOCUMENTS = (
     "rebuild",
     "ingest",
     "graph",
+    "encoders",
 )
 
 
@@ -107,7 +108,7 @@ def test_the_query_language_is_as_its_page_says(service: str, shop: Settings, sh
         return shell(script, shop_folder.parent, MAXCOS_ENGINE__INDEX=shop.engine.index)
 
     *scripts, command_line = commands("docs/query.md")
-    terms, algebra, graph, fusion, filters, facets, order, walk, plans, simple = (
+    terms, algebra, graph, fusion, filters, facets, order, walk, plans, whys, simple = (
         answers(run(script)) for script in scripts
     )
     assert all(len(answer["hits"]) == 3 for answer in (*terms, *fusion, *filters, *order))
@@ -150,6 +151,11 @@ def test_the_query_language_is_as_its_page_says(service: str, shop: Settings, sh
     assert plans[0]["plan"]["reason"]
     assert plans[0]["explain"]
 
+    words, picture = whys
+    assert [piece["text"] for piece in words["query"][0]["pieces"]] == ["lamp ", "for ", "a ", "desk"]
+    assert picture["hit"]["score"] > 0.9
+    assert len(picture["modalities"]["image"]["picture"]["drops"]) == 7
+
     beds, similar, suggested, recommended = simple
     assert any("bed" in hit["source"]["title"].lower() for hit in beds["hits"])
     assert set(similar["hits"][0]["contributions"]) == {"image", "graph"}
@@ -159,6 +165,7 @@ def test_the_query_language_is_as_its_page_says(service: str, shop: Settings, sh
 
     table, _, printed = run(command_line).partition("{")
     assert "#1 " in f"{table} "
+    assert "[scopia-desk-lamp1]" in table and re.search(r"^  picture  \+0\.\d+ in the box", table, re.M)
     assert {hit["source"]["size"] for hit in json.loads("{" + printed)["hits"]} == {"small"}
 
 
@@ -205,6 +212,19 @@ def test_the_figures_on_the_cold_start_are_those_of_the_run() -> None:
         (line,) = [line for line in text.splitlines() if line.startswith(f"| {row}")]
         figures = [f"{shares[way][measure]:.2f}" for measure in ("ndcg_at_10", "as_answer", "same_kind_at_10")]
         assert [cell.strip() for cell in line.strip("|").split("|")][1:] == figures
+
+
+def test_the_figures_on_explained_pictures_are_those_of_the_run() -> None:
+    found = json.loads((ROOT / "benchmarks/results/why-regions.json").read_text("utf-8"))
+    text = " ".join((ROOT / "docs/query.md").read_text("utf-8").split())
+    picture, words = found["picture"], found["words"]
+    assert f"on {found['items']} icons of the demo" in text
+    assert f"the object covers {picture['covered_of_all_cells']:.0%} of a picture" in text
+    strongest = [f"{by['covered_of_strongest_cell']:.0%}" for by in (picture, words)]
+    assert f"and {strongest[0]} of the strongest cell of a query by picture, {strongest[1]} by words" in text
+    assert (
+        f"correlation of {picture['correlation']:.2f} for pictures, but of {words['correlation']:.2f} for words" in text
+    )
 
 
 def test_calibration_is_as_its_page_says(shop: Settings, shop_folder: Path) -> None:

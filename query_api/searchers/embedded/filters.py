@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import orjson
 from numpy.typing import NDArray
@@ -13,6 +15,7 @@ from es_mappings.types import (
     Exists,
     Filter,
     Has,
+    Ids,
     Nested,
     Not,
     OneOf,
@@ -41,6 +44,9 @@ def _passing(snapshot: Snapshot, clause: Filter, size: int) -> Mask:
             found = np.zeros(size, dtype=bool)
             for space in spaces:
                 found |= snapshot.memory.present(space)
+        case Ids(values):
+            found = np.zeros(size, dtype=bool)
+            found[_named(snapshot, values)] = True
         case Nested(path, inner):
             items = snapshot.objects(path)
             found = np.zeros(size, dtype=bool)
@@ -56,6 +62,14 @@ def _passing(snapshot: Snapshot, clause: Filter, size: int) -> Mask:
         case Not(inner):
             found = ~_passing(snapshot, inner, size)
     return found
+
+
+def _named(snapshot: Snapshot, identifiers: Sequence[str]) -> NDArray[np.int64]:
+    """The positions of the items with these ids."""
+    # One parameter, since SQLite takes fewer of them than a user may have seen items.
+    sql = "SELECT row FROM items WHERE id IN (SELECT value FROM json_each(?))"
+    rows = snapshot.connection.execute(sql, [orjson.dumps(identifiers).decode()])
+    return snapshot.memory.positions(row for (row,) in rows)
 
 
 class Restriction:
@@ -74,10 +88,7 @@ class Restriction:
         else:
             self._kept = np.ones(number, dtype=bool)
         if plan.exclude:
-            # One parameter, since SQLite takes fewer of them than a user may have seen items.
-            sql = "SELECT row FROM items WHERE id IN (SELECT value FROM json_each(?))"
-            rows = snapshot.connection.execute(sql, [orjson.dumps(plan.exclude).decode()])
-            self._kept[snapshot.memory.positions(row for (row,) in rows)] = False
+            self._kept[_named(snapshot, plan.exclude)] = False
         self.left = self._without()
 
     def total(self) -> Total | None:
