@@ -1,6 +1,6 @@
 """Train the vectors of a knowledge graph with DGL, and measure them by link prediction.
 
-    train.py        files of triples -> a `.npz` for serving            file.py         that file
+    train.py        files of triples -> a `.npz` for serving            file.py         links by that file
     cosine.py       the default model, made for cosines                 index_vectors.py  what an index is given
     lightgcn.py     the model of graphs with interactions, likewise
     models.py       the scores of TransE, DistMult, ComplEx, RotatE     compgcn.py      message passing

@@ -15,13 +15,14 @@ from tqdm import tqdm
 from encoders.training.graph.checkpoint import Log, digest, read_checkpoint, write_checkpoint
 from encoders.training.graph.cosine import DIMS, CosineDistMult, cosine_mrr
 from encoders.training.graph.edges import hold_out
-from encoders.training.graph.file import save
 from encoders.training.graph.fit import Fit
 from encoders.training.graph.index_vectors import directions, smooth
 from encoders.training.graph.lightgcn import LightGCN
 from encoders.training.graph.recipes import COSINE, LIGHTGCN, MODELS, RECIPES
 from encoders.training.graph.reproduce import reproducible
-from encoders.training.triples import KnowledgeGraph, Problem, Triples, numbered, read_graph
+from encoders.training.lines import Problem
+from encoders.training.saving import save
+from encoders.training.triples import KnowledgeGraph, Triples, numbered, read_graph
 from es_mappings.errors import BadInput
 from es_mappings.types import Matrix
 
@@ -99,7 +100,7 @@ def train_graph(
     known: more triples that validation is to take for true.
     checkpoint: a folder for the state after every epoch; a training of the same data and settings goes on from there.
 
-    `encoders.training.graph.file` describes the file.
+    `encoders.training.saving` describes the file.
 
     Raises BadInput when the files hold no triples, cannot be read, or the arguments do not fit together.
     """
