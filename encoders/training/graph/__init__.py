@@ -6,7 +6,8 @@
     models.py       the scores of TransE, DistMult, ComplEx, RotatE     compgcn.py      message passing
     network.py      a score and its parameters                          recipes.py      how each model is trained
     objectives.py   losses of minibatches: all entities, or a sample    edges.py        triples as a DGL graph
-    fit.py          epochs, early stopping                              checkpoint.py   going on later, logs
+    fit.py          epochs, early stopping                              cosine_fit.py   epochs of the first two
+    checkpoint.py   going on later, logs
     evaluate.py     filtered ranks                                      reproduce.py    seeds
 
 What is trained is saved as plain numpy arrays: serving needs neither dgl nor torch.

@@ -109,13 +109,16 @@ def _from_checkpoint(folder: Path) -> LinkFile:
     content = read_checkpoint(folder)
     if content is None:
         raise BadInput(f"{folder}: no {FILE} in this folder")
+    model = content["settings"]["model"]
+    if model not in RECIPES:
+        raise BadInput(f"{folder}: {model} is no link predictor; measure the file that its training ends with")
     best = content["state"]["best"]
     if best is None:
         raise BadInput(f"{folder}: this training has not been validated yet; let it run for a few epochs more")
     return LinkFile(
-        model=content["settings"]["model"],
+        model=model,
         entities=tuple(content["entities"]),
         relations=tuple(content["relations"]),
         triples=content["triples"].numpy(),
-        score=scorer(RECIPES[content["settings"]["model"]].scoring, best["entities"], best["relations"]),
+        score=scorer(RECIPES[model].scoring, best["entities"], best["relations"]),
     )

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
+from numpy.typing import NDArray
 
-from encoders.training.graph.checkpoint import Log, digest, read_checkpoint, write_checkpoint
-from encoders.training.graph.cosine import DIMS, CosineDistMult, cosine_mrr
+from encoders.training.graph.checkpoint import digest, recorded
+from encoders.training.graph.cosine import DIMS, CosineDistMult
+from encoders.training.graph.cosine_fit import CosineFit
 from encoders.training.graph.edges import hold_out
 from encoders.training.graph.fit import Fit
 from encoders.training.graph.index_vectors import directions, smooth
@@ -138,8 +139,6 @@ def train_graph(
 
 def _cosines(task: _Task) -> _Learnt:
     """Of the models that are trained for cosines."""
-    if task.checkpoint:
-        raise BadInput(f"{task.model} trains in one go, without checkpoints; the link predictors have them")
     graph, valid, seed = task.graph, task.valid, task.seed
     kind = CosineDistMult if task.model == COSINE else LightGCN
     dims, epochs = task.dims or DIMS, task.epochs or kind.epochs
@@ -148,26 +147,20 @@ def _cosines(task: _Task) -> _Learnt:
     if valid is None:
         held = hold_out(graph, np.random.default_rng(seed))
         valid = graph.triples[held]
-    train = graph.triples[~held]
-    last = -(-epochs // 4) if held.any() else 0
-    mrr = None
-    with tqdm(total=epochs + last, desc="graph", unit="epoch", disable=not task.progress) as bar:
-        loss = network.fit(train, graph.weights[~held], epochs, bar)
-        if len(valid):
-            known = np.concatenate([graph.triples, valid, task.known])
-            mrr = cosine_mrr(network.vectors(train), known, valid)
-        if last:
-            loss = network.fit(graph.triples, graph.weights, last, bar)
     settings = {"model": task.model, "dims": dims, "epochs": epochs, "seed": seed, **kind.settings}
+    fit = CosineFit(network, graph, held, valid, task.known, epochs)
+    content = _content(task, settings, graph.weights, valid)
+    with recorded(fit, task.checkpoint, content, fit.epochs, progress=task.progress) as after_epoch:
+        fit.run(after_epoch)
     arrays = {
         "vectors": network.vectors(graph.triples),
         "relation_vectors": network.relation_weights().detach().numpy(),
     }
-    return _Learnt(epochs + last, loss, mrr, settings, arrays)
+    return _Learnt(fit.epoch, fit.loss, fit.mrr, settings, arrays)
 
 
 def _links(task: _Task) -> _Learnt:
-    graph, valid, model, seed, checkpoint = task.graph, task.valid, task.model, task.seed, task.checkpoint
+    graph, valid, model, seed = task.graph, task.valid, task.model, task.seed
     recipe = RECIPES[model]
     dims, epochs = task.dims or recipe.dims, task.epochs or recipe.epochs
     if recipe.scoring.is_complex and dims % 2:
@@ -179,33 +172,9 @@ def _links(task: _Task) -> _Learnt:
     settings = {"model": model, "dims": dims, "seed": seed}
     settings |= {name: value for name, value in asdict(recipe).items() if name not in ("scoring", "dims", "epochs")}
     fit = Fit(len(graph.entities), len(graph.relations), train, valid, task.known, dims=dims, recipe=recipe, seed=seed)
-    content = {
-        "settings": settings | {"data": digest(graph, valid, task.known)},
-        "entities": list(graph.entities),
-        "relations": list(graph.relations),
-        "triples": torch.from_numpy(graph.triples),
-    }
-    before = read_checkpoint(checkpoint) if checkpoint else None
-    if before and before["settings"] != content["settings"]:
-        raise BadInput(f"{checkpoint}: the checkpoint of a training with other settings or data; name another folder")
-    if before:
-        fit.restore(before["state"])
-    log = Log(checkpoint, fit.epoch + 1) if checkpoint else None
-    with tqdm(total=epochs, initial=fit.epoch, desc=model, unit="epoch", disable=not task.progress) as bar:
-
-        def after_epoch() -> None:
-            scalars = {"loss": fit.loss} | ({} if fit.mrr is None else {"best_mrr": fit.mrr})
-            bar.set_postfix({name: f"{value:.3f}" for name, value in scalars.items()}, refresh=False)
-            bar.update()
-            if checkpoint and log:
-                log.add(fit.epoch, scalars)
-                write_checkpoint(checkpoint, content | {"state": fit.state()})
-
-        try:
-            best = fit.run(epochs, after_epoch)
-        finally:
-            if log:
-                log.close()
+    content = _content(task, settings, valid)
+    with recorded(fit, task.checkpoint, content, epochs, progress=task.progress) as after_epoch:
+        best = fit.run(epochs, after_epoch)
     arrays = {
         "vectors": smooth(
             directions(best.entities, centred=recipe.scoring.is_distance), graph.triples, len(graph.relations)
@@ -215,3 +184,14 @@ def _links(task: _Task) -> _Learnt:
         "link_relations": best.relations.numpy(),
     }
     return _Learnt(fit.epoch, fit.loss, best.mrr, settings | {"epochs": best.epoch}, arrays)
+
+
+def _content(task: _Task, settings: Mapping[str, Any], *data: NDArray[Any]) -> dict[str, Any]:
+    """What a checkpoint holds beside the state. data: what decides the training beside the triples."""
+    graph = task.graph
+    return {
+        "settings": {**settings, "data": digest(graph, *data, task.known)},
+        "entities": list(graph.entities),
+        "relations": list(graph.relations),
+        "triples": torch.from_numpy(graph.triples),
+    }
