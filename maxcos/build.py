@@ -16,6 +16,7 @@ import orjson
 from tqdm import tqdm
 
 from encoders.contract import load_encoders
+from encoders.training.update import UpdateReport, update_graph
 from es_mappings.errors import EncoderError, SettingsError
 from es_mappings.provenance import Manifest
 from es_mappings.schema import Schema, build_schema
@@ -37,6 +38,13 @@ SHOWN_PROBLEMS = 20
 def train(triples: Path | None, names: Path | None, output: Path, **how: Any) -> TrainingReport:
     """Train the graph's vectors, see `train_graph`. Raises EncoderError without the extra `graph`."""
     report: TrainingReport = _graph_training().train_graph(triples, names, output, **how)
+    _show_problems(report.problems)
+    return report
+
+
+def update(model: Path, **what: Path | None) -> UpdateReport:
+    """Bring a trained graph up to date, see `update_graph`."""
+    report = update_graph(model, **what)
     _show_problems(report.problems)
     return report
 
