@@ -213,6 +213,14 @@ def test_the_figures_on_updates_are_those_of_the_run() -> None:
     assert shown == [[f"{ways[way][measure]:.3f}" for measure in measures] for way in names]
 
 
+def test_the_figures_on_typed_relations_are_those_of_the_run() -> None:
+    items = json.loads((ROOT / "benchmarks/results/graph-typed-relations.json").read_text("utf-8"))["items"]
+    shown = " ".join((ROOT / "docs/graph.md").read_text("utf-8").split())
+    served, expected, entity, known = (f"{100 * items[way]:.1f} %" for way in ("served", "expected", "entity", "known"))
+    assert f"({items['asked']:,} questions of the demo" in shown
+    assert f"of the ten nearest {served} do; {expected} by the first part alone, {entity} by v, and {known} by" in shown
+
+
 def test_the_figures_on_recommendations_are_those_of_the_run() -> None:
     models = json.loads((ROOT / "benchmarks/results/graph-recommend.json").read_text("utf-8"))["models"]
     text = (ROOT / "docs/graph.md").read_text("utf-8")
