@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -37,7 +38,8 @@ SHOWN_PROBLEMS = 20
 
 def train(triples: Path | None, names: Path | None, output: Path, **how: Any) -> TrainingReport:
     """Train the graph's vectors, see `train_graph`. Raises EncoderError without the extra `graph`."""
-    report: TrainingReport = _graph_training().train_graph(triples, names, output, **how)
+    say = partial(click.echo, err=True)
+    report: TrainingReport = _graph_training().train_graph(triples, names, output, say=say, **how)
     _show_problems(report.problems)
     return report
 

@@ -213,6 +213,13 @@ def test_the_figures_on_updates_are_those_of_the_run() -> None:
     assert shown == [[f"{ways[way][measure]:.3f}" for measure in measures] for way in names]
 
 
+def test_the_figures_on_memory_are_those_of_the_run() -> None:
+    found = json.loads((ROOT / "benchmarks/results/graph-memory.json").read_text("utf-8"))
+    text = " ".join((ROOT / "docs/graph.md").read_text("utf-8").split())
+    ratios = f"{found['least_ratio']:.2f} to {found['most_ratio']:.2f} times what they took"
+    assert f"For {len(found['rows'])} trainings of one epoch it said {ratios}" in text
+
+
 def test_the_figures_on_typed_relations_are_those_of_the_run() -> None:
     items = json.loads((ROOT / "benchmarks/results/graph-typed-relations.json").read_text("utf-8"))["items"]
     shown = " ".join((ROOT / "docs/graph.md").read_text("utf-8").split())

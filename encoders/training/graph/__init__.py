@@ -7,7 +7,7 @@
     network.py      a score and its parameters                          recipes.py      how each model is trained
     objectives.py   losses of minibatches: all entities, or a sample    edges.py        triples as a DGL graph
     fit.py          epochs, early stopping                              cosine_fit.py   epochs of the first two
-    checkpoint.py   going on later, logs
+    checkpoint.py   going on later, logs                                memory.py       how much a training takes
     evaluate.py     filtered ranks                                      reproduce.py    seeds
 
 What is trained is saved as plain numpy arrays: serving needs neither dgl nor torch.

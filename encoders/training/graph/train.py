@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from encoders.training.graph.edges import hold_out
 from encoders.training.graph.fit import Fit
 from encoders.training.graph.index_vectors import directions, smooth
 from encoders.training.graph.lightgcn import LightGCN
+from encoders.training.graph.memory import memory_plan
 from encoders.training.graph.recipes import COSINE, LIGHTGCN, MODELS, RECIPES
 from encoders.training.graph.reproduce import reproducible
 from encoders.training.lines import Problem
@@ -58,7 +59,7 @@ class _Task:
     valid: Triples | None
     known: Triples
     model: str
-    dims: int | None
+    dims: int
     epochs: int | None
     seed: int
     checkpoint: Path | None
@@ -88,6 +89,7 @@ def train_graph(
     seed: int = 0,
     checkpoint: Path | None = None,
     progress: bool = True,
+    say: Callable[[str], object] = lambda _: None,
 ) -> TrainingReport:
     """Train on triples, interactions or both and save the vectors, replacing `output` in one step; one seed, the same
     bytes.
@@ -100,6 +102,7 @@ def train_graph(
     models stop when their validation does not get better.
     known: more triples that validation is to take for true.
     checkpoint: a folder for the state after every epoch; a training of the same data and settings goes on from there.
+    say: told, before the training begins, how much memory it will take.
 
     `encoders.training.saving` describes the file.
 
@@ -119,6 +122,8 @@ def train_graph(
     others = np.concatenate(
         [graph.triples[:0], *(numbered(path, graph.entities, graph.relations, problems) for path in known)]
     )
+    dims = dims or (RECIPES[model].dims if model in RECIPES else DIMS)
+    say(memory_plan(model, len(graph.entities), len(graph.triples), dims))
     task = _Task(graph, validation, others, model, dims, epochs, seed, checkpoint, progress)
     with reproducible(seed):
         learnt = _links(task) if model in RECIPES else _cosines(task)
@@ -141,7 +146,7 @@ def _cosines(task: _Task) -> _Learnt:
     """Of the models that are trained for cosines."""
     graph, valid, seed = task.graph, task.valid, task.seed
     kind = CosineDistMult if task.model == COSINE else LightGCN
-    dims, epochs = task.dims or DIMS, task.epochs or kind.epochs
+    dims, epochs = task.dims, task.epochs or kind.epochs
     network = kind(len(graph.entities), len(graph.relations), dims)
     held = np.zeros(len(graph.triples), dtype=bool)
     if valid is None:
@@ -162,7 +167,7 @@ def _cosines(task: _Task) -> _Learnt:
 def _links(task: _Task) -> _Learnt:
     graph, valid, model, seed = task.graph, task.valid, task.model, task.seed
     recipe = RECIPES[model]
-    dims, epochs = task.dims or recipe.dims, task.epochs or recipe.epochs
+    dims, epochs = task.dims, task.epochs or recipe.epochs
     if recipe.scoring.is_complex and dims % 2:
         raise BadInput(f"{model} needs an even number of dimensions: real and imaginary parts")
     train = graph.triples
