@@ -21,8 +21,8 @@ from encoders.parts.graph_file import GraphFile, read_graph_file
 from encoders.parts.inductive import inductive
 from encoders.training.graph import train_graph
 from encoders.training.update import UpdateReport, update_graph
-from es_mappings.errors import BadInput, EncoderError
-from es_mappings.types import Fields, UserTerm
+from es_mappings.errors import BadInput, BadTerm, EncoderError
+from es_mappings.types import EntityTerm, Fields, UserTerm
 
 Triple = tuple[str, str, str]
 
@@ -155,6 +155,19 @@ def test_new_nodes_beside_new_nodes_come_one_after_the_other(folder: Path) -> No
     np.testing.assert_allclose(found["c"], found["b"], atol=1e-5)
     assert graph.relation_weights is not None
     assert graph.relation_weights[graph.relations.index("near")].tolist() == [1] * 8, "what a training begins with"
+
+
+def test_paths_and_typed_relations_know_the_facts_of_today(folder: Path) -> None:
+    now = [triple for triple in TRIPLES if triple != ("item0", "made_by", "maker0")]
+    _, graph = updated(folder, [*now, ("item0", "made_by", "maker9"), ("maker9", "near", "maker0")])
+    encoder = GraphEncoder("graph", graph)
+    ((first, *_),) = encoder.paths(["maker9"], [{"id": "item0"}], [])
+    assert [(step.relation, step.direction, step.to.id) for step in first.steps] == [("made_by", "in", "item0")]
+    (found,) = encoder.search("maker9", 1, [])
+    assert {(tie.relation, tie.direction) for tie in found.ties} == {("made_by", "in"), ("near", "out")}
+    assert encoder.encode_query(EntityTerm("maker9", "near", "out"))["graph"] @ vectors(graph)["maker0"] > 0.5
+    with pytest.raises(BadTerm, match="no triple 'near' leaves 'maker0'"):
+        encoder.encode_query(EntityTerm("maker0", "near", "out"))
 
 
 def test_what_is_not_given_stays(folder: Path, tmp_path: Path) -> None:
