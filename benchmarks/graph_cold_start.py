@@ -27,7 +27,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from encoders.graph import GraphEncoder, read_graph_file
+from encoders.graph import GraphEncoder
+from encoders.parts.graph_file import read_graph_file
 from encoders.training.graph import train_graph
 from es_mappings.types import EntityTerm, Fields
 

@@ -38,7 +38,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from encoders.graph import read_graph_file
+from encoders.parts.graph_file import read_graph_file
 from encoders.parts.users import user_entity
 from encoders.training.graph import train_graph
 

@@ -64,12 +64,12 @@ class Encoder(Protocol):
 
 @runtime_checkable
 class ReadsFiles(Protocol):
-    """An encoder whose values name files: the same values may mean something else tomorrow."""
+    """An encoder whose values name files, or nodes of a graph: the same values may mean something else tomorrow."""
 
     def digest_items(self, values: Sequence[Sequence[Any]], base: Path) -> Sequence[Any]:
-        """For each item what its vectors would be made of, as JSON: the names, and digests of the files' bytes.
+        """For each item what its vectors would be made of, as JSON: names, and digests of files' bytes or of vectors.
 
-        The arguments are those of `encode_items`. A file that cannot be read counts as none; nothing is raised.
+        The arguments are those of `encode_items`. What cannot be read counts as none; nothing is raised.
         """
 
 

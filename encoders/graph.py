@@ -8,27 +8,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from encoders.contract import Encoded, Encoder, unit
-from encoders.parts.arrays import mapped_arrays
 from encoders.parts.facts import Facts, Goal
+from encoders.parts.graph_file import GraphFile, read_graph_file
+from encoders.parts.inductive import direction, inductive, smoothed
 from encoders.parts.linking import Link as NameLink
-from encoders.parts.names import Name
 from encoders.parts.paths import Numbers
 from encoders.parts.relatives import Link, Relatives
-from encoders.parts.users import INTERACTED, user_entity
-from encoders.parts.weights import HEX_DIGITS, fingerprint
-from es_mappings.errors import BadInput, BadTerm, EncoderError, SettingsError
+from encoders.parts.users import user_entity
+from encoders.parts.weights import HEX_DIGITS
+from es_mappings.errors import BadInput, BadTerm, SettingsError
 from es_mappings.schema import lookup
 from es_mappings.types import (
     EntityMatch,
@@ -36,7 +33,6 @@ from es_mappings.types import (
     Fields,
     GraphPath,
     ItemTerm,
-    Matrix,
     Provenance,
     Space,
     Term,
@@ -48,9 +44,6 @@ from es_mappings.types import (
 if TYPE_CHECKING:
     from es_mappings.settings import ModalitySettings
 
-VERSION = "graph-1"
-"""Part of the fingerprint: raise it when the same file gives other vectors."""
-
 CONCEPT_WEIGHT = 1.5
 """What a tag or category of a name counts for against the items titled so.
 
@@ -59,35 +52,8 @@ against the items that are titled so or tagged so: 0.62 without the items, 0.80 
 0.85 at 1, 0.86 at 1.5, 0.83 at 2; against the tagged ones alone 1.00, 0.41, 0.75, 0.95, 0.97.
 """
 
-COSINE = "cosine-distmult"
-"""The model whose relations are weights of the very vectors that the index compares; those of others are not."""
-
 MOST_LISTED = 50
 """Relations that an error lists."""
-
-NO_INTERACTIONS: NDArray[np.int32] = np.empty((0, 2), dtype=np.int32)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class GraphFile:
-    """What a trained graph's file holds, see `encoders.training.graph.train_graph`.
-
-    entities: (n,) ids. vectors: (n, dims) float32 of unit length. relations: their names. relation_weights: (r, dims)
-    float32, positive, as in `relation_vectors`; None for another model than COSINE, whose relations do not act on these
-    vectors. triples: (m, 3) numbers of head entity, relation, tail entity, without interactions. interactions: (k, 2)
-    numbers of user and item. users: numbers of the entities that are users. names: in the order of the file.
-    fingerprint: of the file's contents, see `encoders.parts.weights.fingerprint`.
-    """
-
-    entities: tuple[str, ...]
-    vectors: Matrix
-    relations: tuple[str, ...]
-    relation_weights: Matrix | None
-    triples: NDArray[np.int32]
-    interactions: NDArray[np.int32]
-    users: frozenset[int]
-    names: tuple[Name, ...]
-    fingerprint: str
 
 
 def load(modality: str, settings: ModalitySettings, peers: Mapping[str, Encoder]) -> GraphEncoder:
@@ -107,57 +73,6 @@ def load(modality: str, settings: ModalitySettings, peers: Mapping[str, Encoder]
             place = f"modalities.{modality}.relations.{field}"
             raise SettingsError(f"{place}: {relation!r} is not a relation of the graph, which has {known}")
     return GraphEncoder(modality, graph, settings.source, settings.relations)
-
-
-def read_graph_file(path: Path) -> GraphFile:
-    """Read a trained graph; its vectors and triples stay in the file until they are needed.
-
-    Raises EncoderError when the file is missing or is not one.
-    """
-    if not path.is_file():
-        raise EncoderError(
-            f"{path}: no such graph; train it with `maxcos graph train` or `maxcos ingest --triples FILE`"
-        )
-    try:
-        arrays = mapped_arrays(path)
-        relations = tuple(arrays["relations"].tolist())
-        # A file of an older version knows no users.
-        users = arrays.get("users", NO_INTERACTIONS[:, 0])
-        triples, interactions = _apart(np.asarray(arrays["triples"]), users, relations)
-        graph = GraphFile(
-            entities=tuple(arrays["entities"].tolist()),
-            vectors=np.ascontiguousarray(arrays["vectors"], dtype=np.float32),
-            relations=relations,
-            relation_weights=_weights(arrays),
-            triples=triples,
-            interactions=interactions,
-            users=frozenset(users.tolist()),
-            names=tuple(map(Name, *(arrays[f"name_{part}"].tolist() for part in ("entity", "language", "text")))),
-            fingerprint=fingerprint([path], VERSION),
-        )
-    except (OSError, ValueError, LookupError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise EncoderError(f"{path}: not a graph that `maxcos graph train` wrote ({error})") from error
-    if graph.vectors.ndim != 2 or len(graph.vectors) != len(graph.entities):
-        raise EncoderError(f"{path}: {len(graph.entities)} entities, but vectors {graph.vectors.shape}")
-    weights = graph.relation_weights
-    if weights is not None and weights.shape != (len(graph.relations), graph.vectors.shape[1]):
-        raise EncoderError(f"{path}: {len(graph.relations)} relations, but vectors {weights.shape}")
-    return graph
-
-
-def _apart(
-    triples: NDArray[np.int32], users: NDArray[np.int32], relations: tuple[str, ...]
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """What the graph knows of things, (m, 3), and what users did, (k, 2): facts are told to everybody, the rest not."""
-    if not len(users):
-        return triples, NO_INTERACTIONS
-    done = np.isin(triples[:, 0], users) & (triples[:, 1] == relations.index(INTERACTED))
-    return triples[~done], triples[done][:, [0, 2]]
-
-
-def _weights(arrays: Mapping[str, NDArray[Any]]) -> Matrix | None:
-    model = json.loads(str(arrays["settings"])).get("model", COSINE)
-    return np.ascontiguousarray(arrays["relation_vectors"], dtype=np.float32) if model == COSINE else None
 
 
 class GraphEncoder:
@@ -196,6 +111,11 @@ class GraphEncoder:
                 vectors.append(None)
                 errors[index] = error
         return Encoded({self._name: vectors}, errors)
+
+    def digest_items(self, values: Sequence[Sequence[Any]], base: Path) -> list[str | None]:
+        """Of each item a digest of its very vector: an updated graph keeps its fingerprint, and most of its vectors."""
+        vectors = self.encode_items(values, base).vectors[self._name]
+        return [None if vector is None else hashlib.sha256(vector.tobytes()).hexdigest() for vector in vectors]
 
     def encode_query(self, term: Term) -> Mapping[str, Vector]:
         """The node of an entity or user term, the mean of what a text names; others mean nothing to a graph.
@@ -287,8 +207,7 @@ class GraphEncoder:
 
         The first is the unit vector x with the highest sum_i w_ri v_i x_i, which is how the model scores triples of r,
         the same in both directions; of a model without such weights it is v. The second is what training smooths with,
-        over one relation and, where it is asked, one direction. On the demo catalogue 83 % of the ten nearest items
-        share the item's maker, kind, size, category or tag by that relation; 71 % by the first part alone, 70 % by v.
+        over one relation and, where it is asked, one direction. `benchmarks/graph_typed_relations.py` measures both.
         """
         entity = self._numbers.get(term.id)
         if entity is None:
@@ -300,8 +219,8 @@ class GraphEncoder:
         weights = self.graph.relation_weights
         expected: Vector = vector if weights is None else unit(weights[relation] * vector[None, :], term.relation)[0]
         neighbours = self._neighbours(entity, relation, term)
-        known = self._smooth(neighbours, self.facts.degrees(neighbours))
-        both = None if known is None else _direction(expected + known)
+        known = smoothed(self.graph.vectors, neighbours, self.facts.degrees(neighbours))
+        both = None if known is None else direction(expected + known)
         return expected if both is None else both
 
     def _neighbours(self, entity: int, relation: int, term: EntityTerm) -> Numbers:
@@ -322,10 +241,6 @@ class GraphEncoder:
             raise BadTerm("relation", f"{name!r} is not a relation of the graph, which has {known}")
         return self.graph.relations.index(name)
 
-    def _smooth(self, neighbours: Numbers, degrees: Numbers) -> Vector | None:
-        """unit(sum_j v_j / sqrt(deg_j)), the step that training ends with; None where all cancel out."""
-        return _direction(np.sum(self.graph.vectors[neighbours] / np.sqrt(degrees)[:, None], axis=0, dtype=np.float32))
-
     def _item_vector(self, values: Sequence[Any]) -> Vector | None:
         vector = self._vector(_entity_id([value for value in values if not isinstance(value, Fields)]))
         if vector is not None:
@@ -334,24 +249,13 @@ class GraphEncoder:
         return self._inductive(links)
 
     def _inductive(self, links: Sequence[Link]) -> Vector | None:
-        """The vector of an item that training did not see, from the triples (relation r, tail j) that it would have:
-
-            v = unit(unit(sum w_r * v_j) + unit(sum v_j / sqrt(deg_j)))
-
-        Training ends with unit(u + unit(sum u_j / sqrt(deg_j))). Of the item's own u nothing is known but its triples,
-        and the first part is the unit vector to which the model gives the highest sum of their scores; of a model
-        without such weights there is only the second. The degrees count the item too.
-        `benchmarks/graph_cold_start.py` measures it.
-        """
+        """The vector of an item that training did not see, from the triples (relation, tail) that it would have."""
         if not links:
             return None
         relations, tails = np.array(links, dtype=np.int64).T
-        near = self._smooth(tails, self.facts.degrees(tails) + 1)
-        weights = self.graph.relation_weights
-        if weights is None or near is None:
-            return near
-        own = _direction(np.sum(weights[relations] * self.graph.vectors[tails], axis=0))
-        return near if own is None else _direction(own + near)
+        # The degrees count the item too.
+        degrees = self.facts.degrees(tails) + 1
+        return inductive(self.graph.vectors, self.graph.relation_weights, relations, tails, degrees)
 
     def _vector(self, entity: str | None) -> Vector | None:
         number = None if entity is None else self._numbers.get(entity)
@@ -360,7 +264,7 @@ class GraphEncoder:
     def _mean(self, text: str) -> Vector | None:
         """Each name counts once, however many entities share it; None when there is none or all cancel out."""
         senses = [self._sense(concepts, items) for concepts, items in self._spans(text)]
-        return _direction(np.sum(senses, axis=0)) if senses else None
+        return direction(np.sum(senses, axis=0)) if senses else None
 
     def _spans(self, text: str) -> list[tuple[list[int], list[int]]]:
         """For each name in a text the concepts and the items that bear it.
@@ -381,7 +285,7 @@ class GraphEncoder:
         for group, weight in ((concepts, CONCEPT_WEIGHT), (items, 1.0)):
             if group:
                 sense += weight * self.graph.vectors[group].mean(axis=0)
-        return sense if (unit_sense := _direction(sense)) is None else unit_sense
+        return sense if (unit_sense := direction(sense)) is None else unit_sense
 
 
 def _fingerprint(graph: GraphFile, relations: Mapping[str, str]) -> str:
@@ -390,15 +294,6 @@ def _fingerprint(graph: GraphFile, relations: Mapping[str, str]) -> str:
         return graph.fingerprint
     text = json.dumps([graph.fingerprint, sorted(relations.items())])
     return hashlib.sha256(text.encode()).hexdigest()[:HEX_DIGITS]
-
-
-def _direction(vector: Vector) -> Vector | None:
-    """The vector at unit length, None when it has no length."""
-    try:
-        scaled: Vector = unit(vector[None, :], "text")[0]
-    except BadInput:
-        return None
-    return scaled
 
 
 def _entity_id(fields: Sequence[Any]) -> str | None:

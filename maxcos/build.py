@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ import orjson
 from tqdm import tqdm
 
 from encoders.contract import load_encoders
+from encoders.training.update import UpdateReport, update_graph
 from es_mappings.errors import EncoderError, SettingsError
 from es_mappings.provenance import Manifest
 from es_mappings.schema import Schema, build_schema
@@ -36,7 +38,15 @@ SHOWN_PROBLEMS = 20
 
 def train(triples: Path | None, names: Path | None, output: Path, **how: Any) -> TrainingReport:
     """Train the graph's vectors, see `train_graph`. Raises EncoderError without the extra `graph`."""
-    report: TrainingReport = _graph_training().train_graph(triples, names, output, **how)
+    say = partial(click.echo, err=True)
+    report: TrainingReport = _graph_training().train_graph(triples, names, output, say=say, **how)
+    _show_problems(report.problems)
+    return report
+
+
+def update(model: Path, **what: Path | None) -> UpdateReport:
+    """Bring a trained graph up to date, see `update_graph`."""
+    report = update_graph(model, **what)
     _show_problems(report.problems)
     return report
 

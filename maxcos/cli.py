@@ -279,6 +279,29 @@ def graph_train(
     _print_values(report, as_json)
 
 
+@graph.command("update")
+@click.argument("model", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--triples", type=TRIPLES, help="All triples of today.")
+@click.option("--names", type=TRIPLES, help="All names of today.")
+@INTERACTIONS
+@AS_JSON
+def graph_update(
+    model: Path, triples: Path | None, names: Path | None, interactions: Path | None, as_json: bool
+) -> None:
+    """Bring MODEL, a trained .npz, to the graph of today without training: new and changed nodes get vectors.
+
+    All other vectors stay as they are, so that the next `maxcos ingest` writes the items of changed ones alone. What is
+    not given stays as the file has it.
+    """
+    from dataclasses import asdict
+
+    from maxcos.build import update
+
+    report = update(model, triples=triples, names=names, interactions=interactions)
+    counts = f"{report.new} new, {report.changed} changed, {report.unchanged} unchanged, {report.gone} gone"
+    click.echo(json.dumps(asdict(report)) if as_json else f"{model}: {counts}; {report.triples} triples")
+
+
 @graph.command("eval")
 @click.argument("model", type=click.Path(path_type=Path, exists=True))
 @click.option("--test", type=TRIPLES, required=True, help="Triples (TSV) to predict.")

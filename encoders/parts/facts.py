@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from encoders.parts.linking import EntityLinker, Link
+from encoders.parts.linking import EntityLinker, Link, keys_of
 from encoders.parts.names import Found, Name, NameIndex
 from encoders.parts.paths import Adjacency, Edges, Numbers, Origins, Trail
 from es_mappings.types import Entity, EntityMatch, GraphPath, Step, Tie
@@ -67,11 +67,16 @@ class Facts:
     def _linker(self) -> EntityLinker:
         """Built at the first text; ingest never needs it."""
         priority = {self.entities[number]: value for number, value in self._priority.items()}
-        return EntityLinker(((self.entities[name.entity], name.text) for name in self._names), priority)
+        return EntityLinker([(self.entities[name.entity], name.text) for name in self._names], priority, self._keys)
 
     @cached_property
     def _index(self) -> NameIndex:
-        return NameIndex(self._names, self._priority)
+        return NameIndex(self._names, self._priority, self._keys)
+
+    @cached_property
+    def _keys(self) -> list[str]:
+        """Of the names, for both."""
+        return keys_of(name.text for name in self._names)
 
     @cached_property
     def _priority(self) -> dict[int, float]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
@@ -58,17 +58,24 @@ class Link(NamedTuple):
 class EntityLinker:
     """From texts to entities by known names; it guesses nothing: a text without a known name has no entity."""
 
-    def __init__(self, names: Iterable[tuple[str, str]], priority: Mapping[str, float]) -> None:
-        """names: pairs of entity and name or alias. priority: the entities to put first where many share a name."""
+    def __init__(
+        self, names: Sequence[tuple[str, str]], priority: Mapping[str, float], keys: Sequence[str] | None = None
+    ) -> None:
+        """names: pairs of entity and name or alias. priority: the entities to put first where many share a name.
+
+        keys: of the names, see `keys_of`, where they are known.
+        """
+        keys = keys_of(name for _, name in names) if keys is None else keys
         self._exact: dict[str, list[tuple[str, str]]] = {}
         self._plural: dict[str, list[tuple[str, str]]] = {}
-        for entity, name in sorted(names, key=lambda pair: -priority.get(pair[0], 0.0)):
-            key = " ".join(tokens(name))
+        for row in sorted(range(len(names)), key=lambda row: -priority.get(names[row][0], 0.0)):
+            key = keys[row]
             if not key or _is_stop(key):
                 continue
-            _add(self._exact, key, entity, name)
-            for singular in _singulars(key):
-                _add(self._plural, singular, entity, name)
+            _add(self._exact, key, names[row])
+            if key.endswith("s"):
+                for singular in _singulars(key):
+                    _add(self._plural, singular, names[row])
 
     def link(self, text: str) -> tuple[Link, ...]:
         """Entities of the full text, else of the longest names inside it, none of which overlap, in reading order.
@@ -127,9 +134,14 @@ def tokens(text: str) -> list[str]:
     A run of letters and digits is one token; a character of a script without spaces is one; an emoji with its
     modifiers is one; punctuation and spaces only separate.
     """
+    if text.isascii():
+        return _ASCII_TOKEN.findall(text.lower())
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     if text.isascii():
         return _ASCII_TOKEN.findall(text)
+    kinds = text.translate(_KINDS)
+    if "j" not in kinds and "i" not in kinds:
+        return [text[found.start() : found.end()] for found in _TOKEN.finditer(kinds)]
     found: list[str] = []
     before: Kind = "gap"
     for character in text:
@@ -170,6 +182,24 @@ def _kind(character: str) -> Kind:
     return "symbol" if category[0] == "S" else "gap"
 
 
+class _Kinds(dict[int, str]):
+    """By code point the first letter of its kind: what `str.translate` asks for."""
+
+    def __missing__(self, code: int) -> str:
+        letter = self[code] = _kind(chr(code))[0]
+        return letter
+
+
+_KINDS = _Kinds()
+_TOKEN = re.compile("w[wm]*|[cs]m*")
+"""A token without joiners, by the letters of kinds: what `_is_glued` says, in one step."""
+
+
+def keys_of(names: Iterable[str]) -> list[str]:
+    """Of each name its tokens as one text, which is what indices of names go by: equal names have equal keys."""
+    return [" ".join(tokens(name)) for name in names]
+
+
 @lru_cache(maxsize=1)
 def _stops() -> tuple[frozenset[str], frozenset[str]]:
     """Words, of which no number names anything, and phrases as keys."""
@@ -178,7 +208,7 @@ def _stops() -> tuple[frozenset[str], frozenset[str]]:
 
 def _is_stop(key: str) -> bool:
     words, phrases = _stops()
-    return key in phrases or all(word in words for word in key.split(" "))
+    return key in phrases or words.issuperset(key.split(" "))
 
 
 def _singulars(key: str) -> list[str]:
@@ -192,8 +222,10 @@ def _singulars(key: str) -> list[str]:
     return forms
 
 
-def _add(names: dict[str, list[tuple[str, str]]], key: str, entity: str, name: str) -> None:
-    """Note a name, once per entity; the cap keeps a name of a hundred thousand items cheap."""
-    known = names.setdefault(key, [])
-    if len(known) < MOST_ENTITIES and all(entity != other for other, _ in known):
-        known.append((entity, name))
+def _add(names: dict[str, list[tuple[str, str]]], key: str, pair: tuple[str, str]) -> None:
+    """Note an entity's name, once per entity; the cap keeps a name of a hundred thousand items cheap."""
+    known = names.get(key)
+    if known is None:
+        names[key] = [pair]
+    elif len(known) < MOST_ENTITIES and all(pair[0] != other for other, _ in known):
+        known.append(pair)

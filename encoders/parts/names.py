@@ -1,19 +1,20 @@
 """Find entities while their names are still being typed: the other way round from `linking`, which needs whole names.
 
-The words of all names, sorted, are one column of numbers of names (compressed sparse rows), so that a beginning of a
-word is one slice of it: the cost depends on how many names fit, not on how many there are.
+The words of all names, each once and sorted, lead to slices of one column of numbers of names (compressed sparse rows),
+so that a beginning of a word is one slice of it: the cost depends on how many names fit, not on how many there are.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from encoders.parts.linking import tokens
+from encoders.parts.linking import keys_of, tokens
 from es_mappings.types import MATCHES, Match
 
 MOST_EXAMINED = 2_000
@@ -42,15 +43,25 @@ class Found(NamedTuple):
 class NameIndex:
     """From the beginning of a name, or of some words in it, to the entities that bear it."""
 
-    def __init__(self, names: Iterable[Name], priority: Mapping[int, float]) -> None:
-        """priority: by entity which ones to put first; 0 for those that are not there."""
+    def __init__(self, names: Sequence[Name], priority: Mapping[int, float], keys: Sequence[str] | None = None) -> None:
+        """priority: by entity which ones to put first; 0 for those that are not there. keys: of the names, if known."""
         self._priority = priority
-        self._names = sorted(names, key=lambda name: (-priority.get(name.entity, 0.0), name.entity))
-        split = [tokens(name.text) for name in self._names]
-        self._keys = [" ".join(words) for words in split]
-        pairs = sorted({(word, number) for number, words in enumerate(split) for word in words})
-        self._words = [word for word, _ in pairs]
-        self._bearers = np.array([number for _, number in pairs], dtype=np.int64)
+        keys = keys_of(name.text for name in names) if keys is None else keys
+        entities = np.array([name.entity for name in names], dtype=np.int64)
+        first = np.array([priority.get(name.entity, 0.0) for name in names])
+        order = np.lexsort((entities, -first)).tolist()
+        self._names = [names[row] for row in order]
+        self._keys = [keys[row] for row in order]
+        split = [key.split() for key in self._keys]
+        words = list(chain.from_iterable(split))
+        self._words = sorted(set(words))
+        ranks = {word: rank for rank, word in enumerate(self._words)}
+        found = np.fromiter(map(ranks.__getitem__, words), np.int64, len(words))
+        bearers = np.repeat(np.arange(len(split)), np.fromiter(map(len, split), np.int64, len(split)))
+        pairs = np.sort(found * len(split) + bearers)
+        pairs = pairs[np.diff(pairs, prepend=-1) > 0]  # np.unique takes ten times as long
+        self._bearers = pairs % max(len(split), 1)
+        self._starts = np.searchsorted(pairs, np.arange(len(self._words) + 1) * len(split))
 
     def find(self, text: str) -> list[Found]:
         """All entities whose names fit, each once by its best name, the likeliest first (see `order`).
@@ -86,7 +97,8 @@ class NameIndex:
 
     def _bearing(self, first: str, beyond: str) -> NDArray[np.int64]:
         """Numbers of the names with a word from `first` to before `beyond`."""
-        return self._bearers[bisect_left(self._words, first) : bisect_left(self._words, beyond)]
+        begin, end = (self._starts[bisect_left(self._words, word)] for word in (first, beyond))
+        return self._bearers[begin:end]
 
     def _judged(self, name: Name, key: str, typed: str) -> Found:
         if key == typed:

@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,7 +87,7 @@ class Edges:
 class Adjacency:
     """The triples of a graph by entity, each in both directions."""
 
-    def __init__(self, triples: NDArray[np.int32], entities: int) -> None:
+    def __init__(self, triples: NDArray[np.integer[Any]], entities: int) -> None:
         """triples: (m, 3) numbers of head, relation, tail."""
         heads, relations, tails = np.asarray(triples, dtype=np.int64).reshape(-1, 3).T
         cost = np.log(_repeats(heads, relations)) + np.log(_repeats(tails, relations))

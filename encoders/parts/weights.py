@@ -40,10 +40,12 @@ def fingerprint(files: Sequence[Path], version: str) -> str:
     version: everything else that decides the vectors, above all our own preprocessing. Names and places of
     the files do not count. Raises EncoderError when one of them is missing or cannot be read.
     """
-    digest = hashlib.sha256(version.encode())
-    for path in files:
-        digest.update(contents_digest(path).encode())
-    return digest.hexdigest()[:HEX_DIGITS]
+    return fingerprint_of([contents_digest(path) for path in files], version)
+
+
+def fingerprint_of(digests: Sequence[str], version: str) -> str:
+    """The fingerprint of files with these digests."""
+    return hashlib.sha256("".join([version, *digests]).encode()).hexdigest()[:HEX_DIGITS]
 
 
 def contents_digest(path: Path) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +102,7 @@ def drop_old(settings: Settings) -> str | None:
 def print_report(report: Report, settings: Settings, source: Path, as_json: bool) -> None:
     """Say what a rebuild did."""
     if as_json:
-        click.echo(orjson.dumps(asdict(report)).decode())
+        click.echo(orjson.dumps(report).decode())
         return
     name = settings.engine.index
     print_summary(report.summary, source, as_json=False)

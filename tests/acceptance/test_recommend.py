@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from flask.testing import FlaskClient
 
-from encoders.graph import GraphFile, read_graph_file
 from encoders.parts.centring import LEAST_ITEMS
+from encoders.parts.graph_file import GraphFile, read_graph_file
 from encoders.training.graph import train_graph
 from engines import start_engine
 from es_mappings.cluster import connect

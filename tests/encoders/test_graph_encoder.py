@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from encoders.contract import Encoder, Graph, load_encoder
-from encoders.graph import CONCEPT_WEIGHT, NO_INTERACTIONS, GraphEncoder, GraphFile, load
+from encoders.graph import CONCEPT_WEIGHT, GraphEncoder, load
+from encoders.parts.graph_file import NO_INTERACTIONS, GraphFile
 from encoders.parts.names import Name
 from es_mappings.errors import BadInput, BadTerm, EncoderError, SettingsError
 from es_mappings.settings import ModalitySettings

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from encoders.graph import GraphEncoder, read_graph_file
+from encoders.graph import GraphEncoder
+from encoders.parts.graph_file import read_graph_file
 from encoders.training.graph import TrainingReport, train_graph
 from es_mappings.types import UserTerm
 

@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from encoders.graph import read_graph_file
-from encoders.training.graph import evaluate_links, fit, train, train_graph
+from encoders.parts.graph_file import read_graph_file
+from encoders.training.graph import checkpoint, evaluate_links, fit, train, train_graph
 from encoders.training.graph.models import ComplEx, DistMult, RotatE, Scoring, TransE
 from encoders.training.graph.recipes import RECIPES
 from es_mappings.errors import BadInput
@@ -78,6 +78,21 @@ def test_unseen_links_are_predicted_and_things_of_a_kind_are_alike(
     assert cosines[same].mean() > cosines[~same].mean() + 0.15
 
 
+def interrupted(monkeypatch: pytest.MonkeyPatch, after: int, learn: Any) -> None:
+    """Train until so many checkpoints are written, and be stopped there."""
+    write, saved = checkpoint.write_checkpoint, []
+
+    def stop(*content: Any) -> None:
+        write(*content)
+        saved.append(content)
+        if len(saved) == after:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(checkpoint, "write_checkpoint", stop)
+        learn()
+
+
 @pytest.mark.parametrize("model", ["complex", "compgcn"])
 @pytest.mark.parametrize("sampled", [False, True], ids=["all entities", "sampled entities"])
 def test_a_training_goes_on_as_if_it_had_not_stopped(
@@ -87,21 +102,37 @@ def test_a_training_goes_on_as_if_it_had_not_stopped(
         monkeypatch.setattr(fit, "ALL_ENTITIES_MOST", 0)
     straight, resumed, folder = tmp_path / "straight.npz", tmp_path / "resumed.npz", tmp_path / "state"
     learn(files, straight, model, epochs=7)
-    write, saved = train.write_checkpoint, []
-
-    def stop_after_three(*content: Any) -> None:
-        write(*content)
-        saved.append(content)
-        if len(saved) == 3:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(train, "write_checkpoint", stop_after_three)
-        learn(files, resumed, model, epochs=7, checkpoint=folder)
+    interrupted(monkeypatch, 3, lambda: learn(files, resumed, model, epochs=7, checkpoint=folder))
     assert not resumed.exists()
     assert learn(files, resumed, model, epochs=7, checkpoint=folder).epochs == 7
     assert straight.read_bytes() == resumed.read_bytes()
     assert evaluate_links(folder, files.test) == evaluate_links(resumed, files.test)
+
+
+@pytest.mark.parametrize("model", ["cosine-distmult", "lightgcn"])
+@pytest.mark.parametrize("after", [1, 4, 5, 6], ids=["first", "before measuring", "measured", "held out too"])
+def test_a_training_for_cosines_goes_on_as_if_it_had_not_stopped(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, after: int
+) -> None:
+    """Of seven epochs, the last two with what was held out until then."""
+    straight, resumed, folder = tmp_path / "straight.npz", tmp_path / "resumed.npz", tmp_path / "state"
+    once = learn(files, straight, model, valid=None, epochs=5)
+
+    def again() -> train.TrainingReport:
+        return learn(files, resumed, model, valid=None, epochs=5, checkpoint=folder)
+
+    interrupted(monkeypatch, after, again)
+    assert not resumed.exists()
+    found = again()
+    assert straight.read_bytes() == resumed.read_bytes()
+    assert (found.epochs, found.loss, found.mrr) == (7, once.loss, once.mrr)
+    resumed.unlink()
+    assert again().mrr == once.mrr, "a training that has ended"
+    assert straight.read_bytes() == resumed.read_bytes()
+    with pytest.raises(BadInput, match="other settings or data"):
+        learn(files, resumed, model, valid=None, epochs=6, checkpoint=folder)
+    with pytest.raises(BadInput, match=f"{model} is no link predictor"):
+        evaluate_links(folder, files.test)
 
 
 def test_a_checkpoint_of_something_else_is_refused(files: Files, tmp_path: Path) -> None:
@@ -114,8 +145,6 @@ def test_a_checkpoint_of_something_else_is_refused(files: Files, tmp_path: Path)
     (folder / "checkpoint.pt").write_bytes(b"no checkpoint")
     with pytest.raises(BadInput, match="not a checkpoint"):
         learn(files, output, "distmult", epochs=1, checkpoint=folder)
-    with pytest.raises(BadInput, match="without checkpoints"):
-        learn(files, output, "cosine-distmult", checkpoint=folder)
 
 
 def test_training_stops_when_validation_gets_no_better(

@@ -157,3 +157,25 @@ def test_every_name_finds_itself_unless_it_is_nothing_but_stop_words(name: str) 
     linker = EntityLinker([("e", name)], {})
     found = linker.link(name)
     assert not found or found[0] == ("e", name, 1.0, 0, len(tokens(name)))
+
+
+@given(st.text(st.one_of(st.characters(), st.sampled_from("aß沙发カ가\u0301\ufe0f🏽👍🛋 +_ก็")), max_size=12))
+def test_what_is_ignored_changes_no_token(text: str) -> None:
+    """A soft hyphen at the end is ignored, but makes tokens be found character by character."""
+    assert tokens(text) == tokens(f"{text}\u00ad")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("e\u0301te\u0301", ["été"]),
+        ("x\u0300yz", ["x\u0300yz"]),
+        ("沙发 Sofa沙", ["沙", "发", "sofa", "沙"]),
+        ("👍🏽👍", ["👍🏽", "👍"]),
+        ("👩\u200d🚀", ["👩\u200d🚀"]),
+        ("\u0301 沙\u0301a", ["沙\u0301", "a"]),
+        ("ab\u200dcé", ["abcé"]),
+    ],
+)
+def test_modifiers_and_joiners(text: str, expected: list[str]) -> None:
+    assert tokens(text) == expected

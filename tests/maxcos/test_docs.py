@@ -170,7 +170,7 @@ def test_the_query_language_is_as_its_page_says(service: str, shop: Settings, sh
 
 
 def test_the_graph_is_as_its_page_says(tmp_path: Path) -> None:
-    build, find, ask, explain, learn, recommend = commands("docs/graph.md")
+    build, find, ask, explain, learn, recommend, change = commands("docs/graph.md")
     assert "8 items written, 0 unchanged, 0 deleted; vectors: 8 graph" in shell(build, tmp_path)
     config = tmp_path / "maxcos.toml"
     with served(load_settings(config), config) as url:
@@ -203,6 +203,55 @@ def test_the_graph_is_as_its_page_says(tmp_path: Path) -> None:
     assert all(set(hit["source"]) == {"title"} for hit in for_bob["hits"])
     assert {path["from"]["id"] for hit in mixed["hits"] for path in hit["paths"]} == {"dune", "foundation"}
     assert [error["field"] for error in refused["errors"]] == ["user"]
+
+    by_facts, written, _, by_users, _, _, _, best, *_ = shell(change, tmp_path).splitlines()
+    assert by_facts == "graph.npz: 1 new, 2 changed, 13 unchanged, 0 gone; 18 triples"
+    assert "1 items written, 7 unchanged, 0 deleted; vectors: 1 graph" in written
+    assert by_users.startswith("liked.npz: 1 new, 1 changed") and "Burning Chrome" in best
+
+
+def test_the_figures_on_updates_are_those_of_the_run() -> None:
+    ways = json.loads((ROOT / "benchmarks/results/graph-update.json").read_text("utf-8"))["ways"]
+    text = (ROOT / "docs/graph.md").read_text("utf-8")
+    table = text.split("kept from training, three times (`benchmarks/graph_update.py`)")[1].split("\n\n")[1]
+    shown = [[cell.strip() for cell in line.strip("|").split("|")][1:] for line in table.splitlines()[2:]]
+    measures = ("ndcg_at_10", "overlap_at_10", "concepts")
+    names = ("stale", "updated", "stepwise", "retrained", "again")
+    assert shown == [[f"{ways[way][measure]:.3f}" for measure in measures] for way in names]
+
+
+def test_the_figures_on_memory_are_those_of_the_run() -> None:
+    found = json.loads((ROOT / "benchmarks/results/graph-memory.json").read_text("utf-8"))
+    text = " ".join((ROOT / "docs/graph.md").read_text("utf-8").split())
+    ratios = f"{found['least_ratio']:.2f} to {found['most_ratio']:.2f} times what they took"
+    assert f"For {len(found['rows'])} trainings of one epoch it said {ratios}" in text
+
+
+def test_the_figures_on_typed_relations_are_those_of_the_run() -> None:
+    items = json.loads((ROOT / "benchmarks/results/graph-typed-relations.json").read_text("utf-8"))["items"]
+    shown = " ".join((ROOT / "docs/graph.md").read_text("utf-8").split())
+    served, expected, entity, known = (f"{100 * items[way]:.1f} %" for way in ("served", "expected", "entity", "known"))
+    assert f"({items['asked']:,} questions of the demo" in shown
+    assert f"of the ten nearest {served} do; {expected} by the first part alone, {entity} by v, and {known} by" in shown
+
+
+def test_the_figures_on_recommendations_are_those_of_the_run() -> None:
+    models = json.loads((ROOT / "benchmarks/results/graph-recommend.json").read_text("utf-8"))["models"]
+    text = (ROOT / "docs/graph.md").read_text("utf-8")
+    table = text.split("recbole's models trained beside ours with its defaults):")[1].split("\n\n")[1]
+    shown = {row[0].strip(): [cell.strip() for cell in row[1:]] for line in table.splitlines()[2:]
+             if (row := line.strip("|").split("|"))}  # fmt: skip
+    rows = {
+        "maxcos, by the vectors that are served": "maxcos",
+        "item-kNN": "item_knn",
+        "recbole's BPR": "bpr",
+        "recbole's LightGCN": "lightgcn",
+        "popularity": "popularity",
+    }
+    assert shown == {
+        row: [f"{models[model]['test'][measure]:.3f}" for measure in ("recall_at_10", "ndcg_at_10")]
+        for row, model in rows.items()
+    }
 
 
 def test_the_figures_on_the_cold_start_are_those_of_the_run() -> None:

@@ -48,13 +48,27 @@ def test_results_are_printed_for_people_too(folder: Path) -> None:
     assert "hits_at_10 " in graph("eval", "graph.npz", "--test", "test.tsv").stdout
 
 
+def test_update_says_what_became_of_the_nodes(folder: Path) -> None:
+    graph("train", "train.tsv", "--epochs", "1")
+    with Path("train.tsv").open("a") as file:
+        file.write("cat9\teats\tfish1\nstar\tnear\tmoon\n")
+    done = graph("update", "graph.npz", "--triples", "train.tsv")
+    assert done.exit_code == 0, done.output
+    assert done.stdout == "graph.npz: 1 new, 1 changed, 17 unchanged, 0 gone; 61 triples\n"
+    assert "2 nodes: nothing links them to what was trained (star, moon): train again" in done.stderr
+    report = json.loads(graph("update", "graph.npz", "--triples", "train.tsv", "--json").stdout)
+    assert (report["new"], report["changed"], report["unchanged"], report["gone"]) == (0, 0, 19, 0)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
         (["train", "train.tsv", "--model", "word2vec"], 1, "there are cosine-distmult, lightgcn, transe"),
         (["train", "train.tsv", "--epochs", "0"], 2, "epochs"),
         (["train", "train.tsv", "--valid", "absent.tsv"], 2, "absent.tsv"),
-        (["train", "train.tsv", "--checkpoint", "state"], 1, "without checkpoints"),
+        (["update", "absent.npz", "--triples", "train.tsv"], 2, "absent.npz"),
+        (["update", "train.tsv", "--triples", "train.tsv"], 1, "not a graph"),
+        (["update", "train.tsv"], 1, "name what has changed"),
         (["eval", "train.tsv", "--test", "test.tsv"], 1, "not a graph"),
         (["eval", ".", "--test", "test.tsv"], 1, "no checkpoint.pt"),
         (["eval", "train.tsv"], 2, "--test"),

@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from engines import ENGINES
 from es_mappings.cluster import connect, is_embedded
@@ -288,6 +288,29 @@ def test_the_command_line(settings: Settings, tmp_path: Path) -> None:
     assert (report["items"], report["items_before"]) == (NUMBER, NUMBER)
     for wrong in ([], [str(source(tmp_path, "four")), "--drop-old"]):
         assert CliRunner().invoke(main, ["rebuild", *wrong]).exit_code == 2
+
+
+def test_interactions_train_the_graph_that_is_missing(settings: Settings, tmp_path: Path) -> None:
+    file = tmp_path / "maxcos.toml"
+    rebuild(source(tmp_path, "one"), settings)
+    with file.open("a", encoding="utf-8") as more:
+        more.write(f'[modalities.graph]\nencoder = "graph"\nmodel = "{tmp_path}/liked.npz"\nsource = "id"\n')
+    rows = (f"{user}\ti{(user * 5 + n) % NUMBER}\n" for user in range(20) for n in range(8))
+    (tmp_path / "interactions.tsv").write_text("".join(rows), "utf-8")
+
+    def run(*arguments: str) -> Result:
+        return CliRunner().invoke(main, [*arguments, "--config", str(file)])
+
+    items = str(source(tmp_path, "two"))
+    refused = run("rebuild", items)
+    assert refused.exit_code == 1 and "--interactions" in refused.stderr and len(indices(settings)) == 1
+    done = run("rebuild", items, "--interactions", str(tmp_path / "interactions.tsv"), "--json")
+    assert done.exit_code == 0, done.output
+    report = json.loads(done.stdout)
+    assert (report["items"], report["items_before"]) == (NUMBER, NUMBER)
+    assert report["summary"]["vectors"] == {"graph": len({(u * 5 + n) % NUMBER for u in range(20) for n in range(8)})}
+    found = json.loads(run("search", "--user", "3", "--fusion", "max", "--json").stdout)
+    assert found["hits"][0]["modality"] == "graph" and found["hits"][0]["source"]["edition"] == "two"
 
 
 CLUSTERS = pytest.mark.parametrize("settings", [name for name in ENGINES if name != "embedded"], indirect=True)

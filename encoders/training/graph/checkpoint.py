@@ -5,20 +5,68 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
 
-from encoders.training.triples import KnowledgeGraph, Triples
+from encoders.training.triples import KnowledgeGraph
 from es_mappings.errors import BadInput
 
 FILE = "checkpoint.pt"
 CONTENT = frozenset({"settings", "entities", "relations", "triples", "state"})
 
 
-def digest(graph: KnowledgeGraph, *more: Triples) -> str:
+class Resumable(Protocol):
+    """A training under way. mrr: the best one so far, None where none was measured yet."""
+
+    epoch: int
+    loss: float
+
+    @property
+    def mrr(self) -> float | None: ...
+    def state(self) -> dict[str, Any]: ...
+    def restore(self, state: Mapping[str, Any]) -> None: ...
+
+
+@contextmanager
+def recorded(
+    fit: Resumable, folder: Path | None, content: Mapping[str, Any], epochs: int, *, progress: bool
+) -> Iterator[Callable[[], None]]:
+    """Let a training go on from the folder's checkpoint. What is given is to be called after every epoch.
+
+    content: what a checkpoint holds beside the state. progress: show a bar.
+    Raises BadInput when the checkpoint is one of other settings or data.
+    """
+    before = read_checkpoint(folder) if folder else None
+    if before and before["settings"] != content["settings"]:
+        raise BadInput(f"{folder}: the checkpoint of a training with other settings or data; name another folder")
+    if before:
+        fit.restore(before["state"])
+    log = Log(folder, fit.epoch + 1) if folder else None
+    name = content["settings"]["model"]
+    with tqdm(total=epochs, initial=fit.epoch, desc=name, unit="epoch", disable=not progress) as bar:
+
+        def after_epoch() -> None:
+            scalars = {"loss": fit.loss} | ({} if fit.mrr is None else {"best_mrr": fit.mrr})
+            bar.set_postfix({name: f"{value:.3f}" for name, value in scalars.items()}, refresh=False)
+            bar.update()
+            if folder and log:
+                log.add(fit.epoch, scalars)
+                write_checkpoint(folder, {**content, "state": fit.state()})
+
+        try:
+            yield after_epoch
+        finally:
+            if log:
+                log.close()
+
+
+def digest(graph: KnowledgeGraph, *more: NDArray[Any]) -> str:
     """A text that other data would not have."""
     names = "\0".join((*graph.entities, "", *graph.relations)).encode()
     return hashlib.sha256(b"\0".join([names, *(part.tobytes() for part in (graph.triples, *more))])).hexdigest()

@@ -18,6 +18,7 @@ What is saved is not u itself but u smoothed over its neighbours, see `encoders.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import dgl
@@ -59,18 +60,37 @@ class CosineDistMult:
         """Positive weights, shape (r, dims); a fresh parameter of 0 gives 1."""
         return functional.softplus(self.relations + float(np.log(np.e - 1)))
 
-    def fit(self, triples: Triples, weights: Weights, epochs: int, bar: Any) -> float:
-        """Train for some epochs; the mean loss of the last one. weights: (m,) what each triple counts for."""
-        graph = two_way(triples, self.entities.num_embeddings, len(self.relations))
-        graph.edata["weight"] = torch.from_numpy(weights).repeat(2)
-        known = KnownEdges(graph)
-        loader = _batches(graph)
-        loss = 0.0
-        for _ in range(epochs):
-            loss = float(np.mean([self._step(graph, known, *batch[:3]) for batch in loader]))
-            bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
-            bar.update()
-        return loss
+    def learn_from(self, triples: Triples, weights: Weights) -> None:
+        """From now on epochs go through these triples. weights: (m,) what each counts for."""
+        self._graph = two_way(triples, self.entities.num_embeddings, len(self.relations))
+        self._graph.edata["weight"] = torch.from_numpy(weights).repeat(2)
+        self._known = KnownEdges(self._graph)
+        self._sampler = dgl.dataloading.as_edge_prediction_sampler(EndsOnly(), negative_sampler=_SameSlot(self._graph))
+        self._order = torch.arange(self._graph.num_edges())
+
+    def epoch(self) -> float:
+        """Go once through all edges, each time in another order that the one before is shuffled to; the mean loss."""
+        np.random.shuffle(self._order.numpy())
+        size = min(max(len(self._order) // STEPS_PER_EPOCH, SMALLEST_BATCH), LARGEST_BATCH)
+        batches = dgl.dataloading.DataLoader(self._graph, self._order, self._sampler, batch_size=size, shuffle=False)
+        return float(np.mean([self._step(self._graph, self._known, *batch[:3]) for batch in batches]))
+
+    def state(self) -> dict[str, Any]:
+        """All that `restore` needs, of tensors and plain values."""
+        return {
+            "vectors": [self.entities.weight.detach(), self.relations.detach()],
+            "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],
+            "order": self._order,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on where a model that learnt from the same triples was."""
+        with torch.no_grad():
+            for own, found in zip((self.entities.weight, self.relations), state["vectors"], strict=True):
+                own.copy_(found)
+        for optimizer, own_state in zip(self._optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(own_state)
+        self._order = state["order"]
 
     def _step(self, graph: Any, known: KnownEdges, nodes: Tensor, positive: Any, negative: Any) -> float:
         """One minibatch of b edges and b * NEGATIVES corrupted ones over the given nodes; its loss."""
@@ -103,14 +123,6 @@ class CosineDistMult:
     def directions(self) -> Tensor:
         """The unit vectors u, shape (n, dims)."""
         return functional.normalize(self.entities.weight.detach(), dim=1)
-
-
-def _batches(graph: Any) -> Any:
-    """A loader of (node ids, positive graph, negative graph, []) over all edges, shuffled at each epoch."""
-    sampler = dgl.dataloading.as_edge_prediction_sampler(EndsOnly(), negative_sampler=_SameSlot(graph))
-    size = min(max(graph.num_edges() // STEPS_PER_EPOCH, SMALLEST_BATCH), LARGEST_BATCH)
-    edges = torch.arange(graph.num_edges())
-    return dgl.dataloading.DataLoader(graph, edges, sampler, batch_size=size, shuffle=True)
 
 
 class _SameSlot:

@@ -1,29 +1,12 @@
-"""The file that a training leaves: writing it, and predicting links with it.
-
-A `.npz` of numpy arrays (no pickle):
-
-entities, relations            ids as text, (n,) and (r,)
-vectors                        (n, dims) float32, unit length: made to be compared by cosine, see `index_vectors`
-relation_vectors               (r, width) float32: the relations' vectors, of cosine DistMult the weights w, of
-                               LightGCN 1
-triples                        (m, 3) int32: numbers of head entity, relation, tail entity
-users                          (u,) int32: the entities that are users
-name_entity                    (k,) int32: the entity of a name; one without names, if no user, is named by its id
-name_language, name_text       (k,) text
-settings                       a JSON text: what the training was told; `model` names the model
-link_entities, link_relations  (n, dims) and (2r, width) float32: what the model's score is made of, slot r being the
-                               tails of relation r and slot n + r its heads; cosine DistMult and LightGCN have neither
-"""
+"""Predicting links with the file that a training leaves, see `encoders.training.saving`, or with its checkpoint."""
 
 from __future__ import annotations
 
 import json
-import os
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -33,9 +16,9 @@ from encoders.training.graph.evaluate import Score, filtered_ranks, link_metrics
 from encoders.training.graph.models import DistMult, Scoring
 from encoders.training.graph.network import scorer
 from encoders.training.graph.recipes import RECIPES
-from encoders.training.triples import KnowledgeGraph, Name, Problem, Triples, numbered
+from encoders.training.lines import Problem
+from encoders.training.triples import Triples, numbered
 from es_mappings.errors import BadInput
-from es_mappings.types import Matrix
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,37 +71,6 @@ def evaluate_links(model: Path, test: Path, known: Sequence[Path] = ()) -> LinkR
     )
 
 
-def save(
-    output: Path,
-    graph: KnowledgeGraph,
-    settings: Mapping[str, Any],
-    arrays: Mapping[str, Matrix],
-) -> None:
-    """Write the graph, its names and the arrays, replacing `output` in one step."""
-    # A user without a name has none, so that nobody finds people by typing.
-    named = {name.entity for name in graph.names} | {*graph.users}
-    names = graph.names + tuple(Name(i, "", e) for i, e in enumerate(graph.entities) if i not in named)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    part = output.with_name(f"{output.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            np.savez(
-                file,
-                entities=np.array(graph.entities, dtype=np.str_),
-                relations=np.array(graph.relations, dtype=np.str_),
-                triples=graph.triples.astype(np.int32),
-                users=np.array(graph.users, dtype=np.int32),
-                name_entity=np.array([name.entity for name in names], dtype=np.int32),
-                name_language=np.array([name.language for name in names], dtype=np.str_),
-                name_text=np.array([name.text for name in names], dtype=np.str_),
-                settings=np.array(json.dumps(dict(settings), sort_keys=True)),
-                **dict[str, Any](arrays),
-            )
-        part.replace(output)
-    finally:
-        part.unlink(missing_ok=True)
-
-
 def read_link_file(path: Path) -> LinkFile:
     """Read a trained `.npz`, or the folder of a checkpoint at its best epoch so far.
 
@@ -157,13 +109,16 @@ def _from_checkpoint(folder: Path) -> LinkFile:
     content = read_checkpoint(folder)
     if content is None:
         raise BadInput(f"{folder}: no {FILE} in this folder")
+    model = content["settings"]["model"]
+    if model not in RECIPES:
+        raise BadInput(f"{folder}: {model} is no link predictor; measure the file that its training ends with")
     best = content["state"]["best"]
     if best is None:
         raise BadInput(f"{folder}: this training has not been validated yet; let it run for a few epochs more")
     return LinkFile(
-        model=content["settings"]["model"],
+        model=model,
         entities=tuple(content["entities"]),
         relations=tuple(content["relations"]),
         triples=content["triples"].numpy(),
-        score=scorer(RECIPES[content["settings"]["model"]].scoring, best["entities"], best["relations"]),
+        score=scorer(RECIPES[model].scoring, best["entities"], best["relations"]),
     )

@@ -18,6 +18,7 @@ which goes through all triples each time.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import dgl
@@ -60,22 +61,30 @@ class LightGCN:
         """All 1, shape (r, dims): no relation stretches the space."""
         return torch.ones(self._relations, self._free.shape[1])
 
-    def fit(self, triples: Triples, weights: Weights, epochs: int, bar: Any) -> float:
-        """Train for some epochs; the mean loss of the last one. weights: what each triple counts for."""
-        graph = two_way(triples, len(self._free), self._relations)
-        seen = SeenEnds(graph)
-        heads, kinds, tails = torch.from_numpy(triples).unbind(dim=1)
-        counts = torch.from_numpy(weights)
-        loss = 0.0
-        for _ in range(epochs):
-            total = 0.0
-            for rows in _batches(kinds):
-                others = seen.draw(kinds[rows[:1]].expand(NEGATIVES))
-                total += len(rows) * self._step(graph, heads[rows], tails[rows], others, counts[rows])
-            loss = total / len(triples)
-            bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
-            bar.update()
-        return loss
+    def learn_from(self, triples: Triples, weights: Weights) -> None:
+        """From now on epochs go through these triples. weights: (m,) what each counts for."""
+        self._graph = two_way(triples, len(self._free), self._relations)
+        self._seen = SeenEnds(self._graph)
+        self._triples, self._counts = torch.from_numpy(triples), torch.from_numpy(weights)
+
+    def epoch(self) -> float:
+        """Go once through all triples; the mean loss."""
+        heads, kinds, tails = self._triples.unbind(dim=1)
+        total = 0.0
+        for rows in _batches(kinds):
+            others = self._seen.draw(kinds[rows[:1]].expand(NEGATIVES))
+            total += len(rows) * self._step(self._graph, heads[rows], tails[rows], others, self._counts[rows])
+        return total / len(kinds)
+
+    def state(self) -> dict[str, Any]:
+        """All that `restore` needs, of tensors and plain values."""
+        return {"vectors": self._free.detach(), "optimizer": self._optimizer.state_dict()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on where a model that learnt from the same triples was."""
+        with torch.no_grad():
+            self._free.copy_(state["vectors"])
+        self._optimizer.load_state_dict(state["optimizer"])
 
     def _step(self, graph: Any, heads: Tensor, tails: Tensor, others: Tensor, counts: Tensor) -> float:
         """One batch of b triples of one relation against the same negative tails; its loss."""

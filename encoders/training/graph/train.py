@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
+from numpy.typing import NDArray
 
-from encoders.training.graph.checkpoint import Log, digest, read_checkpoint, write_checkpoint
-from encoders.training.graph.cosine import DIMS, CosineDistMult, cosine_mrr
+from encoders.training.graph.checkpoint import digest, recorded
+from encoders.training.graph.cosine import DIMS, CosineDistMult
+from encoders.training.graph.cosine_fit import CosineFit
 from encoders.training.graph.edges import hold_out
-from encoders.training.graph.file import save
 from encoders.training.graph.fit import Fit
 from encoders.training.graph.index_vectors import directions, smooth
 from encoders.training.graph.lightgcn import LightGCN
+from encoders.training.graph.memory import memory_plan
 from encoders.training.graph.recipes import COSINE, LIGHTGCN, MODELS, RECIPES
 from encoders.training.graph.reproduce import reproducible
-from encoders.training.triples import KnowledgeGraph, Problem, Triples, numbered, read_graph
+from encoders.training.lines import Problem
+from encoders.training.saving import save
+from encoders.training.triples import KnowledgeGraph, Triples, numbered, read_graph
 from es_mappings.errors import BadInput
 from es_mappings.types import Matrix
 
@@ -56,7 +59,7 @@ class _Task:
     valid: Triples | None
     known: Triples
     model: str
-    dims: int | None
+    dims: int
     epochs: int | None
     seed: int
     checkpoint: Path | None
@@ -86,6 +89,7 @@ def train_graph(
     seed: int = 0,
     checkpoint: Path | None = None,
     progress: bool = True,
+    say: Callable[[str], object] = lambda _: None,
 ) -> TrainingReport:
     """Train on triples, interactions or both and save the vectors, replacing `output` in one step; one seed, the same
     bytes.
@@ -98,8 +102,9 @@ def train_graph(
     models stop when their validation does not get better.
     known: more triples that validation is to take for true.
     checkpoint: a folder for the state after every epoch; a training of the same data and settings goes on from there.
+    say: told, before the training begins, how much memory it will take.
 
-    `encoders.training.graph.file` describes the file.
+    `encoders.training.saving` describes the file.
 
     Raises BadInput when the files hold no triples, cannot be read, or the arguments do not fit together.
     """
@@ -117,6 +122,8 @@ def train_graph(
     others = np.concatenate(
         [graph.triples[:0], *(numbered(path, graph.entities, graph.relations, problems) for path in known)]
     )
+    dims = dims or (RECIPES[model].dims if model in RECIPES else DIMS)
+    say(memory_plan(model, len(graph.entities), len(graph.triples), dims))
     task = _Task(graph, validation, others, model, dims, epochs, seed, checkpoint, progress)
     with reproducible(seed):
         learnt = _links(task) if model in RECIPES else _cosines(task)
@@ -137,38 +144,30 @@ def train_graph(
 
 def _cosines(task: _Task) -> _Learnt:
     """Of the models that are trained for cosines."""
-    if task.checkpoint:
-        raise BadInput(f"{task.model} trains in one go, without checkpoints; the link predictors have them")
     graph, valid, seed = task.graph, task.valid, task.seed
     kind = CosineDistMult if task.model == COSINE else LightGCN
-    dims, epochs = task.dims or DIMS, task.epochs or kind.epochs
+    dims, epochs = task.dims, task.epochs or kind.epochs
     network = kind(len(graph.entities), len(graph.relations), dims)
     held = np.zeros(len(graph.triples), dtype=bool)
     if valid is None:
         held = hold_out(graph, np.random.default_rng(seed))
         valid = graph.triples[held]
-    train = graph.triples[~held]
-    last = -(-epochs // 4) if held.any() else 0
-    mrr = None
-    with tqdm(total=epochs + last, desc="graph", unit="epoch", disable=not task.progress) as bar:
-        loss = network.fit(train, graph.weights[~held], epochs, bar)
-        if len(valid):
-            known = np.concatenate([graph.triples, valid, task.known])
-            mrr = cosine_mrr(network.vectors(train), known, valid)
-        if last:
-            loss = network.fit(graph.triples, graph.weights, last, bar)
     settings = {"model": task.model, "dims": dims, "epochs": epochs, "seed": seed, **kind.settings}
+    fit = CosineFit(network, graph, held, valid, task.known, epochs)
+    content = _content(task, settings, graph.weights, valid)
+    with recorded(fit, task.checkpoint, content, fit.epochs, progress=task.progress) as after_epoch:
+        fit.run(after_epoch)
     arrays = {
         "vectors": network.vectors(graph.triples),
         "relation_vectors": network.relation_weights().detach().numpy(),
     }
-    return _Learnt(epochs + last, loss, mrr, settings, arrays)
+    return _Learnt(fit.epoch, fit.loss, fit.mrr, settings, arrays)
 
 
 def _links(task: _Task) -> _Learnt:
-    graph, valid, model, seed, checkpoint = task.graph, task.valid, task.model, task.seed, task.checkpoint
+    graph, valid, model, seed = task.graph, task.valid, task.model, task.seed
     recipe = RECIPES[model]
-    dims, epochs = task.dims or recipe.dims, task.epochs or recipe.epochs
+    dims, epochs = task.dims, task.epochs or recipe.epochs
     if recipe.scoring.is_complex and dims % 2:
         raise BadInput(f"{model} needs an even number of dimensions: real and imaginary parts")
     train = graph.triples
@@ -178,33 +177,9 @@ def _links(task: _Task) -> _Learnt:
     settings = {"model": model, "dims": dims, "seed": seed}
     settings |= {name: value for name, value in asdict(recipe).items() if name not in ("scoring", "dims", "epochs")}
     fit = Fit(len(graph.entities), len(graph.relations), train, valid, task.known, dims=dims, recipe=recipe, seed=seed)
-    content = {
-        "settings": settings | {"data": digest(graph, valid, task.known)},
-        "entities": list(graph.entities),
-        "relations": list(graph.relations),
-        "triples": torch.from_numpy(graph.triples),
-    }
-    before = read_checkpoint(checkpoint) if checkpoint else None
-    if before and before["settings"] != content["settings"]:
-        raise BadInput(f"{checkpoint}: the checkpoint of a training with other settings or data; name another folder")
-    if before:
-        fit.restore(before["state"])
-    log = Log(checkpoint, fit.epoch + 1) if checkpoint else None
-    with tqdm(total=epochs, initial=fit.epoch, desc=model, unit="epoch", disable=not task.progress) as bar:
-
-        def after_epoch() -> None:
-            scalars = {"loss": fit.loss} | ({} if fit.mrr is None else {"best_mrr": fit.mrr})
-            bar.set_postfix({name: f"{value:.3f}" for name, value in scalars.items()}, refresh=False)
-            bar.update()
-            if checkpoint and log:
-                log.add(fit.epoch, scalars)
-                write_checkpoint(checkpoint, content | {"state": fit.state()})
-
-        try:
-            best = fit.run(epochs, after_epoch)
-        finally:
-            if log:
-                log.close()
+    content = _content(task, settings, valid)
+    with recorded(fit, task.checkpoint, content, epochs, progress=task.progress) as after_epoch:
+        best = fit.run(epochs, after_epoch)
     arrays = {
         "vectors": smooth(
             directions(best.entities, centred=recipe.scoring.is_distance), graph.triples, len(graph.relations)
@@ -214,3 +189,14 @@ def _links(task: _Task) -> _Learnt:
         "link_relations": best.relations.numpy(),
     }
     return _Learnt(fit.epoch, fit.loss, best.mrr, settings | {"epochs": best.epoch}, arrays)
+
+
+def _content(task: _Task, settings: Mapping[str, Any], *data: NDArray[Any]) -> dict[str, Any]:
+    """What a checkpoint holds beside the state. data: what decides the training beside the triples."""
+    graph = task.graph
+    return {
+        "settings": {**settings, "data": digest(graph, *data, task.known)},
+        "entities": list(graph.entities),
+        "relations": list(graph.relations),
+        "triples": torch.from_numpy(graph.triples),
+    }
