@@ -1,0 +1,147 @@
+"""To learn from: the index's items as the frozen encoders see them, and the titles that belong to them."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from encoders.contract import Encoder, load_encoder, load_encoders
+from encoders.parts.alignment import Alignable, Ground, Keys, directions
+from encoders.training.alignment import FOLDS, Pairs
+from es_mappings.errors import AlignmentError, BadInput, SettingsError
+from es_mappings.schema import Schema, as_values, build_schema, lookup
+from es_mappings.settings import ModalitySettings, Settings
+from es_mappings.types import Item, StoredItem, TextTerm, Vector
+from ingest.encoding import Encoding
+from maxcos.alignment.groups import grouped
+from query_api.searchers import open_searcher
+
+MOST = 10_000
+"""So many items are learnt from; of more, a random sample is."""
+LEAST = 100
+"""With fewer items that have both, nothing is learnt."""
+BATCH = 64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gathered:
+    """Items with a title and a picture, or whatever else the modality sees, and `pairs`, which are not yet centred.
+
+    earlier: (n, dims) where the heads that the settings name put the items; None where they name none.
+    """
+
+    modality: str
+    schema: Schema
+    items: Sequence[StoredItem]
+    pairs: Pairs
+    keys: Keys
+    ground: Ground
+    earlier: NDArray[np.float32] | None
+
+
+def gather(settings: Settings, modality: str | None, seed: int) -> Gathered:
+    """Read the index and encode its pictures, whose paths start from `page.media`.
+
+    modality: None: the first one that can be aligned. Raises AlignmentError where there is none, or too little to learn
+    from, and what loading the encoders and reading the index raise.
+    """
+    encoders = load_encoders(settings.modalities)
+    schema = build_schema(settings.lexical, encoders.values())
+    name, encoder, ground = _chosen(encoders, modality)
+    given = settings.modalities[name].model_dump()
+    given.pop("align", None)
+    bare = load_encoder(name, ModalitySettings(**given), encoders)
+    with closing(open_searcher(settings.engine, schema)) as searcher:
+        items = sorted(searcher.sample(MOST, seed), key=lambda item: item.id)
+    titles = [[(n, text) for n, field in enumerate(schema.suggest) for text in _values(item, field)] for item in items]
+    titled = [position for position, own in enumerate(titles) if own]
+    seen, keys = _encoded(settings, schema, name, bare, [items[position] for position in titled])
+    kept = [row for row, vectors in enumerate(seen) if ground.features in vectors]
+    _refuse_little(settings, ground, len(kept), len(items))
+    found = [titled[row] for row in kept]
+    features, base = (np.stack([seen[row][space] for row in kept]) for space in (ground.features, ground.base))
+    groups = grouped(
+        directions(features - features.mean(axis=0)), [{_plain(text) for _, text in titles[at]} for at in found]
+    )
+    if len(np.unique(groups)) < FOLDS:
+        raise AlignmentError(f"all items look alike: {len(np.unique(groups))} groups of different ones, {FOLDS} needed")
+    pairs = _pairs(features, base, [titles[at] for at in found], groups, ground.texts, schema.suggest)
+    own_keys = keys[kept]
+    heads = encoder.alignment
+    earlier = heads.place(features, base, own_keys) if heads is not None else None
+    return Gathered(name, schema, [items[at] for at in found], pairs, own_keys, ground, earlier)
+
+
+def _chosen(encoders: Mapping[str, Encoder], modality: str | None) -> tuple[str, Alignable, Ground]:
+    """The modality, its encoder, and what heads would stand on."""
+    if modality is not None and modality not in encoders:
+        raise SettingsError(f"--modality: {modality!r} is not one of {', '.join(encoders)}")
+    for name, encoder in encoders.items():
+        if modality in (None, name) and isinstance(encoder, Alignable) and encoder.ground is not None:
+            return name, encoder, encoder.ground
+    what = f"the modality {modality!r} cannot" if modality else "no modality can"
+    raise AlignmentError(f"{what} be aligned: it takes the encoder torchvision, and a text encoder before it")
+
+
+def _encoded(
+    settings: Settings, schema: Schema, name: str, encoder: Encoder, items: Sequence[StoredItem]
+) -> tuple[list[Mapping[str, Vector]], Keys]:
+    assert isinstance(encoder, Alignable)  # it has just been chosen for that
+    encoding = Encoding(schema, settings.modalities, {name: encoder}, settings.page.media)
+    vectors: list[Mapping[str, Vector]] = []
+    keys = [np.empty(0, dtype=np.uint64)]
+    with tqdm(total=len(items), desc=f"align: {name}", unit=" items", disable=None) as bar:
+        for start in range(0, len(items), BATCH):
+            batch = [Item(item.id, item.source) for item in items[start : start + BATCH]]
+            encoded, _ = encoding.encode(batch)
+            vectors += [one.vectors for one in encoded]
+            keys.append(encoder.keys([encoding.values(item, name) for item in batch], settings.page.media))
+            bar.update(len(batch))
+    return vectors, np.concatenate(keys)
+
+
+def _refuse_little(settings: Settings, ground: Ground, many: int, items: int) -> None:
+    if many >= LEAST:
+        return
+    where = f"pictures are looked for from {settings.page.media} on (page.media)"
+    raise AlignmentError(
+        f"only {many} of {items} items have a title and a vector of {ground.features!r}, {LEAST} are needed; {where}"
+    )
+
+
+def _pairs(
+    features: NDArray[np.float32],
+    base: NDArray[np.float32],
+    titles: Sequence[Sequence[tuple[int, str]]],
+    groups: NDArray[np.int64],
+    encoder: Encoder,
+    fields: tuple[str, ...],
+) -> Pairs:
+    space = encoder.spaces[0].name
+    texts, owner, field = [], [], []
+    flat = [(row, number, text) for row, own in enumerate(titles) for number, text in own]
+    for row, number, text in tqdm(flat, desc="align: titles", unit=" texts", disable=None):
+        try:
+            vector = encoder.encode_query(TextTerm(text)).get(space)
+        except BadInput:
+            continue
+        if vector is not None:
+            texts.append(vector)
+            owner.append(row)
+            field.append(number)
+    return Pairs(features, base, np.stack(texts), np.array(owner), np.array(field), fields, groups)
+
+
+def _values(item: StoredItem, name: str) -> Iterator[str]:
+    return (text for value in as_values(lookup(item.source, name)) if (text := str(value).strip()))
+
+
+def _plain(text: str) -> str:
+    """The title without what a reader hardly sees: case, width, and how words are set apart."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
