@@ -20,7 +20,7 @@ from encoders.contract import Encoded, Encoder, unit
 from encoders.parts import pictures
 from encoders.parts.alignment import Alignment, Ground, Keys, key_of, read_alignment
 from encoders.parts.picture_files import digests, read_pictures
-from encoders.parts.texts import TextEncoder
+from encoders.parts.texts import text_peer
 from encoders.parts.weights import (
     Once,
     contents_digest,
@@ -61,20 +61,12 @@ def load(modality: str, settings: ModalitySettings, peers: Mapping[str, Encoder]
     options = settings.options("words", "architecture", "align")
     architecture = str(options.get("architecture", DEFAULT_ARCHITECTURE))
     weights = existing_file(Path(model_of(modality, settings)))
-    words = str(options.get("words", _first_text(peers)))
-    if words and words not in peers:
-        where, before = f"modalities.{modality}.words", ", ".join(peers) or "none"
-        raise SettingsError(f"{where}: no modality {words!r} stands before it, only {before}")
+    peer = text_peer(modality, options, peers)
     dims = WIDTHS.get(architecture) or _width(modality, architecture)
     align = options.get("align")
-    if align and not words:
+    if align and peer is None:
         raise SettingsError(f"modalities.{modality}.align: there is no text modality to align pictures with")
-    peer = peers[words] if words else None
     return TorchvisionEncoder(modality, weights, architecture, dims, peer, Path(str(align)) if align else None)
-
-
-def _first_text(peers: Mapping[str, Encoder]) -> str:
-    return next((name for name, peer in peers.items() if isinstance(peer, TextEncoder)), "")
 
 
 def _width(modality: str, architecture: str) -> int:

@@ -40,13 +40,13 @@ Folds = NDArray[np.uint8]
 class Ground:
     """What heads stand on.
 
-    features: the space whose vectors they read. base: the space whose vectors, as they are without heads, they correct.
-    method: how those are made, for people. texts: the encoder among whose vectors they place things. made_of: a
-    fingerprint of all of them.
+    features: the space whose vectors they read. base: the space whose vectors, as they are without heads, they correct,
+    None where there are none. method: how those are made, for people. texts: the encoder among whose vectors they place
+    things. made_of: a fingerprint of all of them.
     """
 
     features: str
-    base: str
+    base: str | None
     method: str
     texts: Encoder
     made_of: str
@@ -56,8 +56,9 @@ class Ground:
 class Alignable(Protocol):
     """An encoder whose settings may name a file of heads as `align`."""
 
-    alignment: Alignment | None
-    """The heads that its settings name."""
+    @property
+    def alignment(self) -> Alignment | None:
+        """The heads that its settings name."""
 
     @property
     def ground(self) -> Ground | None:

@@ -26,6 +26,10 @@ MOST = 10_000
 """So many items are learnt from; of more, a random sample is."""
 LEAST = 100
 """With fewer items that have both, nothing is learnt."""
+MOST_SHARED = 2.0
+"""A field whose values are shared by more items on average tells kinds of items, not items."""
+LONGEST = 100
+"""A field whose values have more characters on average is a description, and nothing that people ask by."""
 BATCH = 64
 
 
@@ -59,23 +63,38 @@ def gather(settings: Settings, modality: str | None, seed: int) -> Gathered:
     bare = load_encoder(name, ModalitySettings(**given), encoders)
     with closing(open_searcher(settings.engine, schema)) as searcher:
         items = sorted(searcher.sample(MOST, seed), key=lambda item: item.id)
-    titles = [[(n, text) for n, field in enumerate(schema.suggest) for text in _values(item, field)] for item in items]
+    fields = _titles(schema, items)
+    titles = [[(n, text) for n, field in enumerate(fields) for text in _values(item, field)] for item in items]
     titled = [position for position, own in enumerate(titles) if own]
     seen, keys = _encoded(settings, schema, name, bare, [items[position] for position in titled])
     kept = [row for row, vectors in enumerate(seen) if ground.features in vectors]
     _refuse_little(settings, ground, len(kept), len(items))
     found = [titled[row] for row in kept]
-    features, base = (np.stack([seen[row][space] for row in kept]) for space in (ground.features, ground.base))
+    features = np.stack([seen[row][ground.features] for row in kept])
+    if ground.base is None:
+        base = np.zeros((len(kept), ground.texts.spaces[0].dims), dtype=np.float32)
+    else:
+        base = np.stack([seen[row][ground.base] for row in kept])
     groups = grouped(
         directions(features - features.mean(axis=0)), [{_plain(text) for _, text in titles[at]} for at in found]
     )
     if len(np.unique(groups)) < FOLDS:
         raise AlignmentError(f"all items look alike: {len(np.unique(groups))} groups of different ones, {FOLDS} needed")
-    pairs = _pairs(features, base, [titles[at] for at in found], groups, ground.texts, schema.suggest)
+    pairs = _pairs(features, base, [titles[at] for at in found], groups, ground.texts, fields)
     own_keys = keys[kept]
     heads = encoder.alignment
     earlier = heads.place(features, base, own_keys) if heads is not None else None
     return Gathered(name, schema, [items[at] for at in found], pairs, own_keys, ground, earlier)
+
+
+def _titles(schema: Schema, items: Sequence[StoredItem]) -> tuple[str, ...]:
+    """The text fields that name items, in all languages; where there is none those that are suggested."""
+    return tuple(field.name for field in schema.text if _names_items(field.name, items)) or schema.suggest
+
+
+def _names_items(field: str, items: Sequence[StoredItem]) -> bool:
+    values = [text for item in items for text in _values(item, field)]
+    return 0 < len(values) <= MOST_SHARED * len(set(values)) and sum(map(len, values)) <= LONGEST * len(values)
 
 
 def _chosen(encoders: Mapping[str, Encoder], modality: str | None) -> tuple[str, Alignable, Ground]:
@@ -86,7 +105,7 @@ def _chosen(encoders: Mapping[str, Encoder], modality: str | None) -> tuple[str,
         if modality in (None, name) and isinstance(encoder, Alignable) and encoder.ground is not None:
             return name, encoder, encoder.ground
     what = f"the modality {modality!r} cannot" if modality else "no modality can"
-    raise AlignmentError(f"{what} be aligned: it takes the encoder torchvision, and a text encoder before it")
+    raise AlignmentError(f"{what} be aligned: it takes the encoder torchvision or graph, and a text encoder before it")
 
 
 def _encoded(
@@ -109,7 +128,7 @@ def _encoded(
 def _refuse_little(settings: Settings, ground: Ground, many: int, items: int) -> None:
     if many >= LEAST:
         return
-    where = f"pictures are looked for from {settings.page.media} on (page.media)"
+    where = f"files are looked for from {settings.page.media} on (page.media)"
     raise AlignmentError(
         f"only {many} of {items} items have a title and a vector of {ground.features!r}, {LEAST} are needed; {where}"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,16 @@ class Report:
     kept: str | None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """A report that nothing has been kept of yet, whether the heads win, and all that their file is made of."""
+
+    report: Report
+    wins: bool
+    fitted: CrossFit
+    means: Means
+
+
 def align(
     settings: Settings,
     output: Path,
@@ -65,6 +75,18 @@ def align(
     Raises AlignmentError when there is too little to learn from, and what reading the index and encoding raise.
     """
     found = gather(settings, modality, seed)
+    outcome = judge(found, classes=classes, checkpoint=checkpoint, seed=seed)
+    if not outcome.wins:
+        return outcome.report
+    _write(output, found, outcome, seed)
+    return replace(outcome.report, kept=str(output))
+
+
+def judge(found: Gathered, *, classes: str | None = None, checkpoint: Path | None = None, seed: int = 0) -> Outcome:
+    """Fit heads and compare them with all other ways, by items that they have not seen.
+
+    They win if they are better than each way that needs no heads, and than the heads that the settings name.
+    """
     field = class_field(found.schema, found.items, classes)
     pairs, means = centred(found.pairs)
     with closing(tqdm(total=EPOCHS, desc="align: heads", unit=" epochs", disable=None)) as bar:
@@ -79,7 +101,6 @@ def align(
     rivals = [name for name in (NOTHING, found.ground.method, EARLIER) if name in ranks or name == NOTHING]
     reciprocals = {NOTHING: reciprocal} | {name: 1 / own for name, own in ranks.items()}
     differences = compare.against(pairs, reciprocals, HEADS, [*rivals, RIDGE])
-    won = compare.wins([one for one in differences if one.against in rivals])
     placed = {name: own for name, own in ((found.ground.method, pairs.base), (HEADS, fitted.placed)) if own.any()}
     report = Report(
         modality=found.modality,
@@ -90,14 +111,13 @@ def align(
         differences=differences,
         chosen=[Choice(one.penalty, one.head.share, one.epochs) for one in fitted.chosen],
         classes=classification(found.items, field, placed, found.ground.texts, means.texts) if field else None,
-        kept=str(output) if won else None,
+        kept=None,
     )
-    if won:
-        _write(output, found, fitted, means, report, seed)
-    return report
+    return Outcome(report, compare.wins([one for one in differences if one.against in rivals]), fitted, means)
 
 
-def _write(output: Path, found: Gathered, fitted: CrossFit, means: Means, report: Report, seed: int) -> None:
+def _write(output: Path, found: Gathered, outcome: Outcome, seed: int) -> None:
+    report, fitted, means = outcome.report, outcome.fitted, outcome.means
     keys, first = np.unique(found.keys, return_index=True)
     known = keys != 0
     heads = [one.head for one in fitted.chosen]
@@ -119,7 +139,7 @@ def _write(output: Path, found: Gathered, fitted: CrossFit, means: Means, report
 def print_report(report: Report, config: Path, as_json: bool) -> None:
     """Say what was compared, what won, and what to do now."""
     if as_json:
-        click.echo(orjson.dumps({**asdict(report), "kept": report.kept}).decode())
+        click.echo(orjson.dumps(asdict(report)).decode())
         return
     texts = ", ".join(f"{many} of {name}" for name, many in report.texts.items())
     click.echo(

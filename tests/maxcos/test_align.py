@@ -39,10 +39,9 @@ def built(folder: Path, models: Path, items: list[dict[str, Any]], modalities: s
     config.write_text(
         f"""
 [lexical]
-fields = ["title", "title_ja"]
+fields = ["title", "title_ja", "category"]
 filters = ["category"]
 facets = ["category"]
-suggest = ["title", "title_ja"]
 [modalities.text]
 encoder = "onnx"
 model = "{text}"
