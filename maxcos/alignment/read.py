@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
@@ -20,17 +21,18 @@ from es_mappings.settings import ModalitySettings, Settings
 from es_mappings.types import Item, StoredItem, TextTerm, Vector
 from ingest.encoding import Encoding
 from maxcos.alignment.groups import grouped
-from query_api.searchers import open_searcher
+from query_api.searchers import Searcher, open_searcher
 
 MOST = 10_000
-"""So many items are learnt from; of more, a random sample is."""
+"""About so many items are learnt from; of more, a random sample is."""
 LEAST = 100
 """With fewer items that have both, nothing is learnt."""
 MOST_SHARED = 2.0
 """A field whose values are shared by more items on average tells kinds of items, not items."""
 LONGEST = 100
 """A field whose values have more characters on average is a description, and nothing that people ask by."""
-BATCH = 64
+SCANNED, BATCH = 256, 64
+"""Items that are read at a time, and that are encoded."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,7 +64,7 @@ def gather(settings: Settings, modality: str | None, seed: int) -> Gathered:
     given.pop("align", None)
     bare = load_encoder(name, ModalitySettings(**given), encoders)
     with closing(open_searcher(settings.engine, schema)) as searcher:
-        items = sorted(searcher.sample(MOST, seed), key=lambda item: item.id)
+        items = _items(searcher, seed)
     fields = _titles(schema, items)
     titles = [[(n, text) for n, field in enumerate(fields) for text in _values(item, field)] for item in items]
     titled = [position for position, own in enumerate(titles) if own]
@@ -85,6 +87,19 @@ def gather(settings: Settings, modality: str | None, seed: int) -> Gathered:
     heads = encoder.alignment
     earlier = heads.place(features, base, own_keys) if heads is not None else None
     return Gathered(name, schema, [items[at] for at in found], pairs, own_keys, ground, earlier)
+
+
+def _items(searcher: Searcher, seed: int) -> list[StoredItem]:
+    """All items, or about MOST of them, without their vectors; the same ones for the same seed."""
+    share = MOST / max(searcher.count(), 1)
+    batches = searcher.scan(SCANNED)
+    return [StoredItem(item.id, item.source, {}) for batch in batches for item in batch if _lot(item, seed) < share]
+
+
+def _lot(item: StoredItem, seed: int) -> float:
+    """A number from 0 to 1 that the item draws."""
+    digest = hashlib.blake2b(f"{seed}/{item.id}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "little") / 2**64
 
 
 def _titles(schema: Schema, items: Sequence[StoredItem]) -> tuple[str, ...]:

@@ -113,6 +113,16 @@ def test_what_cannot_be_asked_for(shuffled: Path) -> None:
         align(settings, shuffled / "x.npz", classes="title")
 
 
+def test_of_many_items_a_sample_is_read(shuffled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load_settings(shuffled / "maxcos.toml")
+    monkeypatch.setattr(read, "MOST", 60)
+    monkeypatch.setattr(read, "LEAST", 10)
+    first, again, other = (read.gather(settings, None, seed) for seed in (0, 0, 1))
+    ids = [[item.id for item in found.items] for found in (first, again, other)]
+    assert ids[0] == ids[1] != ids[2]
+    assert 30 < len(ids[0]) < 90 and len(first.keys) == len(ids[0]) == len(first.pairs.features)
+
+
 def test_pictures_that_are_elsewhere(shuffled: Path, tmp_path: Path) -> None:
     settings = load_settings(shuffled / "maxcos.toml")
     moved = settings.model_copy(update={"page": settings.page.model_copy(update={"media": tmp_path})})
