@@ -38,18 +38,23 @@ def classification(
 ) -> dict[str, Any] | None:
     """For each way of placing them scikit-learn's report on the items with one class: the nearest name is the answer.
 
-    placed: (n, dims) by method. encoder: of the names' texts, whose mean is taken off. None without scikit-learn.
+    placed: (n, dims) by method. encoder: of the names' texts, whose mean is taken off. None without scikit-learn, and
+    where the encoder understands fewer than two names.
     """
     if importlib.util.find_spec("sklearn") is None:
         return None
     from sklearn.metrics import classification_report
 
-    values = [as_values(lookup(item.source, field)) for item in items]
-    rows = [row for row, own in enumerate(values) if len(own) == 1]
-    truth = [str(values[row][0]) for row in rows]
-    names = sorted(set(truth))
     space = encoder.spaces[0].name
-    vectors = directions(np.stack([encoder.encode_query(TextTerm(name))[space] for name in names]) - mean)
+    values = [[str(value) for value in as_values(lookup(item.source, field))] for item in items]
+    kinds = sorted({value for own in values for value in own})
+    encoded = {name: encoder.encode_query(TextTerm(name)).get(space) for name in kinds}
+    rows = [row for row, own in enumerate(values) if len(own) == 1 and encoded[own[0]] is not None]
+    truth = [values[row][0] for row in rows]
+    names = sorted(set(truth))
+    if len(names) < 2:
+        return None
+    vectors = directions(np.stack([vector for name in names if (vector := encoded[name]) is not None]) - mean)
     found = {}
     for method, matrix in placed.items():
         own = directions(matrix)

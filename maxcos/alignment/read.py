@@ -36,6 +36,15 @@ SCANNED, BATCH = 256, 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class _Title:
+    """A text by which people may ask for an item: the number of its field, and its vector."""
+
+    field: int
+    text: str
+    vector: Vector
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Gathered:
     """Items with a title and a picture, or whatever else the modality sees, and `pairs`, which are not yet centred.
 
@@ -66,7 +75,7 @@ def gather(settings: Settings, modality: str | None, seed: int) -> Gathered:
     with closing(open_searcher(settings.engine, schema)) as searcher:
         items = _items(searcher, seed)
     fields = _titles(schema, items)
-    titles = [[(n, text) for n, field in enumerate(fields) for text in _values(item, field)] for item in items]
+    titles = _encoded_titles(items, fields, ground.texts)
     titled = [position for position, own in enumerate(titles) if own]
     seen, keys = _encoded(settings, schema, name, bare, [items[position] for position in titled])
     kept = [row for row, vectors in enumerate(seen) if ground.features in vectors]
@@ -78,11 +87,11 @@ def gather(settings: Settings, modality: str | None, seed: int) -> Gathered:
     else:
         base = np.stack([seen[row][ground.base] for row in kept])
     groups = grouped(
-        directions(features - features.mean(axis=0)), [{_plain(text) for _, text in titles[at]} for at in found]
+        directions(features - features.mean(axis=0)), [{_plain(title.text) for title in titles[at]} for at in found]
     )
     if len(np.unique(groups)) < FOLDS:
         raise AlignmentError(f"all items look alike: {len(np.unique(groups))} groups of different ones, {FOLDS} needed")
-    pairs = _pairs(features, base, [titles[at] for at in found], groups, ground.texts, fields)
+    pairs = _pairs(features, base, [titles[at] for at in found], groups, fields)
     own_keys = keys[kept]
     heads = encoder.alignment
     earlier = heads.place(features, base, own_keys) if heads is not None else None
@@ -149,27 +158,39 @@ def _refuse_little(settings: Settings, ground: Ground, many: int, items: int) ->
     )
 
 
+def _encoded_titles(items: Sequence[StoredItem], fields: Sequence[str], encoder: Encoder) -> list[list[_Title]]:
+    """Of each item the titles that the text encoder understands."""
+    space = encoder.spaces[0].name
+    found: list[list[_Title]] = []
+    for item in tqdm(items, desc="align: titles", unit=" items", disable=None):
+        found.append([])
+        for number, text in ((number, text) for number, field in enumerate(fields) for text in _values(item, field)):
+            try:
+                vector = encoder.encode_query(TextTerm(text)).get(space)
+            except BadInput:
+                continue
+            if vector is not None:
+                found[-1].append(_Title(number, text, vector))
+    return found
+
+
 def _pairs(
     features: NDArray[np.float32],
     base: NDArray[np.float32],
-    titles: Sequence[Sequence[tuple[int, str]]],
+    titles: Sequence[Sequence[_Title]],
     groups: NDArray[np.int64],
-    encoder: Encoder,
     fields: tuple[str, ...],
 ) -> Pairs:
-    space = encoder.spaces[0].name
-    texts, owner, field = [], [], []
-    flat = [(row, number, text) for row, own in enumerate(titles) for number, text in own]
-    for row, number, text in tqdm(flat, desc="align: titles", unit=" texts", disable=None):
-        try:
-            vector = encoder.encode_query(TextTerm(text)).get(space)
-        except BadInput:
-            continue
-        if vector is not None:
-            texts.append(vector)
-            owner.append(row)
-            field.append(number)
-    return Pairs(features, base, np.stack(texts), np.array(owner), np.array(field), fields, groups)
+    flat = [(row, title) for row, own in enumerate(titles) for title in own]
+    return Pairs(
+        features=features,
+        base=base,
+        texts=np.stack([title.vector for _, title in flat]),
+        owner=np.array([row for row, _ in flat]),
+        field=np.array([title.field for _, title in flat]),
+        fields=fields,
+        groups=groups,
+    )
 
 
 def _values(item: StoredItem, name: str) -> Iterator[str]:

@@ -58,7 +58,7 @@ source = "title"
 
 @pytest.fixture(scope="module")
 def shuffled(tmp_path_factory: pytest.TempPathFactory, shop: Settings, shop_folder: Path, models: Path) -> Path:
-    """Items of the demo with the pictures of others, one of them torn, one without any, and one twice."""
+    """Items of the demo with others' pictures, one of them torn, one missing. Two share a title, one is Japanese."""
     folder = tmp_path_factory.mktemp("shuffled")
     items = items_of(shop_folder)[: ITEMS + 2]
     pictures = [item["image"] for item in items]
@@ -70,6 +70,7 @@ def shuffled(tmp_path_factory: pytest.TempPathFactory, shop: Settings, shop_fold
     (folder / items[0]["image"]).write_bytes(b"torn")
     del items[1]["image"]
     items[3]["title"] = items[2]["title"].upper()
+    items[5]["title"] = items[5].pop("title_ja")
     built(folder, models, items)
     return folder
 
@@ -121,6 +122,16 @@ def test_of_many_items_a_sample_is_read(shuffled: Path, monkeypatch: pytest.Monk
     ids = [[item.id for item in found.items] for found in (first, again, other)]
     assert ids[0] == ids[1] != ids[2]
     assert 30 < len(ids[0]) < 90 and len(first.keys) == len(ids[0]) == len(first.pairs.features)
+
+
+def test_titles_that_the_text_encoder_does_not_understand(shuffled: Path) -> None:
+    settings = load_settings(shuffled / "maxcos.toml")
+    latin = settings.modalities["text"].model_copy(update={"scripts": ["Latin"]})
+    given = settings.model_copy(update={"modalities": {**settings.modalities, "text": latin}})
+    found = read.gather(given, None, 0)
+    assert len(found.items) == ITEMS - 1
+    assert "title_ja" in found.items[0].source and set(found.pairs.field.tolist()) == {0}
+    assert set(found.pairs.owner.tolist()) == set(range(ITEMS - 1))
 
 
 def test_pictures_that_are_elsewhere(shuffled: Path, tmp_path: Path) -> None:

@@ -103,7 +103,8 @@ class Words:
 
     def encode_query(self, term: Term) -> Mapping[str, Vector]:
         assert isinstance(term, TextTerm)
-        return {"text": np.eye(3, dtype=np.float32)[["bed", "chair", "lamp"].index(term.text)]}
+        known = ["bed", "chair", "lamp"]
+        return {"text": np.eye(3, dtype=np.float32)[known.index(term.text)]} if term.text in known else {}
 
 
 def items(*kinds: Any) -> list[StoredItem]:
@@ -111,14 +112,19 @@ def items(*kinds: Any) -> list[StoredItem]:
 
 
 def test_the_nearest_name_is_the_class() -> None:
-    kinds = items("bed", "chair", "lamp", "lamp", ["bed", "lamp"], None)
-    placed = np.eye(3, dtype=np.float32)[[0, 1, 2, 0, 1, 1]]
+    kinds = items("bed", "chair", "lamp", "lamp", ["bed", "lamp"], None, "椅子")
+    placed = np.eye(3, dtype=np.float32)[[0, 1, 2, 0, 1, 1, 1]]
     found = classification(kinds, "kind", {"heads": placed}, Words(), np.zeros(3, dtype=np.float32))
     assert found is not None and (found["field"], found["items"]) == ("kind", 4)
     report = found["methods"]["heads"]
     assert report["accuracy"] == 0.75
     assert report["lamp"]["recall"] == 0.5 and report["bed"]["precision"] == 0.5
     assert report["macro avg"]["f1-score"] == pytest.approx((2 / 3 + 1 + 2 / 3) / 3)
+
+
+def test_names_that_are_not_understood_are_no_classes() -> None:
+    placed, mean = np.eye(3, dtype=np.float32), np.zeros(3, dtype=np.float32)
+    assert classification(items("bed", "床", "椅子"), "kind", {"heads": placed}, Words(), mean) is None
 
 
 def schema(*facets: str) -> Schema:
