@@ -415,7 +415,14 @@ def align(
     Pictures are read below page.media. Judged by the titles of items that were not learnt from; without a clear win
     over what there is, nothing is written and the exit code is still 0.
     """
+    from encoders.parts.weights import require
+    from es_mappings.errors import EncoderError
     from es_mappings.settings import load_settings
+
+    try:
+        require("torch", "scipy")
+    except ImportError as error:
+        raise EncoderError(f"aligning needs the package {error.name!r}: install the extra 'train'") from error
     from maxcos.alignment.run import align, print_report
 
     settings = load_settings(config)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from encoders.contract import Encoded
 from encoders.parts.alignment import directions
@@ -19,6 +21,7 @@ from es_mappings.types import Provenance, Space, StoredItem, Term, TextTerm, Vec
 from maxcos.alignment import compare
 from maxcos.alignment.classes import class_field, classification
 from maxcos.alignment.groups import grouped
+from maxcos.cli import main
 
 ITEMS, DIMS = 40, 6
 
@@ -34,6 +37,13 @@ def pairs() -> Pairs:
     field = np.repeat([0, 1], [ITEMS, 10])
     made = Pairs(features, directions(random.normal(size=(ITEMS, DIMS))), texts, owner, field, ("a", "b"), groups)
     return centred(made)[0]
+
+
+def test_what_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    done = CliRunner().invoke(main, ["align", "--config", str(tmp_path / "maxcos.toml")])
+    assert done.exit_code == 1
+    assert "aligning needs the package 'scipy': install the extra 'train'" in done.output
 
 
 def test_groups_are_chains_of_titles_and_of_pictures() -> None:
