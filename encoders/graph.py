@@ -57,13 +57,13 @@ MOST_LISTED = 50
 
 
 def load(modality: str, settings: ModalitySettings, peers: Mapping[str, Encoder]) -> GraphEncoder:
-    """Read the graph of a modality; it needs no peers.
+    """Read the graph of a modality; a text modality beside it is needed by the option `align` only.
 
     Its option `relations` names fields of items and the relations that their values stand in to them: an item that is
     not in the graph has its vector by those. Raises SettingsError when `model` is not set or a relation is not in the
     graph, EncoderError when that file is missing or no trained graph.
     """
-    settings.options("relations")
+    settings.options("relations", "words", "align")
     if settings.model is None:
         raise SettingsError(f"modalities.{modality}.model: name the file that `maxcos graph train` writes")
     graph = read_graph_file(Path(settings.model))
@@ -72,7 +72,9 @@ def load(modality: str, settings: ModalitySettings, peers: Mapping[str, Encoder]
             known = ", ".join(graph.relations[:MOST_LISTED])
             place = f"modalities.{modality}.relations.{field}"
             raise SettingsError(f"{place}: {relation!r} is not a relation of the graph, which has {known}")
-    return GraphEncoder(modality, graph, settings.source, settings.relations)
+    from encoders.parts.graph_words import beside_texts  # which is made of what stands below
+
+    return beside_texts(modality, graph, settings, peers)
 
 
 class GraphEncoder:
@@ -89,8 +91,10 @@ class GraphEncoder:
         dims = graph.vectors.shape[1]
         self.graph = graph
         self.facts = Facts(graph.entities, graph.relations, graph.triples, graph.names)
-        self.spaces = (Space(modality, modality, dims),)
-        self.provenance = {modality: Provenance("graph", _fingerprint(graph, relations), dims)}
+        self.spaces: tuple[Space, ...] = (Space(modality, modality, dims),)
+        self.provenance: Mapping[str, Provenance] = {
+            modality: Provenance("graph", _fingerprint(graph, relations), dims)
+        }
         self._source = source
         self._relatives = Relatives(self.facts, relations)
         self._name = modality

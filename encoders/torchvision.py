@@ -2,7 +2,7 @@
 
 Its two spaces: the visual features in front of the classifier; and ConSE (Norouzi et al. 2014,
 arXiv:1312.5650), which places a picture among texts at the weighted mean of the names of the classes that it
-may show.
+may show, corrected by heads where `maxcos align` has fitted some.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from PIL import Image
 
 from encoders.contract import Encoded, Encoder, unit
 from encoders.parts import pictures
+from encoders.parts.alignment import Alignment, Ground, Keys, key_of, read_alignment
 from encoders.parts.picture_files import digests, read_pictures
-from encoders.parts.texts import TextEncoder
+from encoders.parts.texts import text_peer
 from encoders.parts.weights import (
     Once,
     contents_digest,
@@ -51,24 +52,21 @@ def load(modality: str, settings: ModalitySettings, peers: Mapping[str, Encoder]
 
     Options: architecture (default mobilenet_v2), any torchvision classification builder that the state dict
     fits; words, the text modality in which class names and queries become vectors (default: the first that is
-    a TextEncoder; "" for none), without which there is no words space.
-    Raises SettingsError for wrong options, EncoderError when the weights are missing, ImportError when a
-    package is.
+    a TextEncoder; "" for none), without which there is no words space; align, the file of `maxcos align` that
+    corrects that space.
+    Raises SettingsError for wrong options, EncoderError when the weights are missing or the heads of `align` do
+    not fit them, ImportError when a package is.
     """
     require("torch", "torchvision")
-    options = settings.options("words", "architecture")
+    options = settings.options("words", "architecture", "align")
     architecture = str(options.get("architecture", DEFAULT_ARCHITECTURE))
     weights = existing_file(Path(model_of(modality, settings)))
-    words = str(options.get("words", _first_text(peers)))
-    if words and words not in peers:
-        where, before = f"modalities.{modality}.words", ", ".join(peers) or "none"
-        raise SettingsError(f"{where}: no modality {words!r} stands before it, only {before}")
+    peer = text_peer(modality, options, peers)
     dims = WIDTHS.get(architecture) or _width(modality, architecture)
-    return TorchvisionEncoder(modality, weights, architecture, dims, peers[words] if words else None)
-
-
-def _first_text(peers: Mapping[str, Encoder]) -> str:
-    return next((name for name, peer in peers.items() if isinstance(peer, TextEncoder)), "")
+    align = options.get("align")
+    if align and peer is None:
+        raise SettingsError(f"modalities.{modality}.align: there is no text modality to align pictures with")
+    return TorchvisionEncoder(modality, weights, architecture, dims, peer, Path(str(align)) if align else None)
 
 
 def _width(modality: str, architecture: str) -> int:
@@ -87,7 +85,7 @@ def _width(modality: str, architecture: str) -> int:
 class TorchvisionEncoder:
     """An image modality; see the module. Thread safe.
 
-    peer: the text modality of the words space, None for no such space.
+    peer: the text modality of the words space, None for no such space. align: a file of heads for it, None for none.
     """
 
     def __init__(
@@ -97,12 +95,17 @@ class TorchvisionEncoder:
         architecture: str,
         dims: int,
         peer: Encoder | None,
+        align: Path | None = None,
     ) -> None:
         self._visual = Space(modality, modality, dims)
         self._weights = weights
         self._architecture = architecture
         self._network = Once(lambda: _load_network(weights, architecture, dims))
         self._words = _Words(f"{modality}_words", modality, peer) if peer is not None else None
+        self.alignment: Alignment | None = None
+        ground = self.ground
+        if align is not None and ground is not None:
+            self.alignment = read_alignment(align, ground, dims, ground.texts.spaces[0].dims)
 
     @property
     def spaces(self) -> tuple[Space, ...]:
@@ -110,15 +113,31 @@ class TorchvisionEncoder:
 
     @property
     def provenance(self) -> Mapping[str, Provenance]:
-        version = f"{VERSION}/{self._architecture}"
-        made = {self._visual.name: self._made_by(self._visual, version)}
+        made = {self._visual.name: self._made_by(self._visual, self._version)}
         if self._words:
-            space = self._words.space
-            made[space.name] = self._made_by(space, f"{version}/{self._words.version}")
+            heads = f"/{self.alignment.fingerprint}" if self.alignment else ""
+            made[self._words.space.name] = self._made_by(self._words.space, f"{self._words_version}{heads}")
         return made
+
+    @property
+    def _version(self) -> str:
+        return f"{VERSION}/{self._architecture}"
+
+    @property
+    def _words_version(self) -> str:
+        """Of the words space without heads."""
+        return f"{self._version}/{self._words.version}" if self._words else ""
 
     def _made_by(self, space: Space, version: str) -> Provenance:
         return Provenance("torchvision", fingerprint([self._weights], version), space.dims)
+
+    @property
+    def ground(self) -> Ground | None:
+        """See `encoders.parts.alignment.Alignable`."""
+        if not self._words:
+            return None
+        made_of = fingerprint([self._weights], self._words_version)
+        return Ground(self._visual.name, self._words.space.name, "ConSE", self._words.texts, made_of)
 
     def encode_items(self, values: Sequence[Sequence[Any]], base: Path) -> Encoded:
         """See the contract; a value is a path inside `base` or a list of such.
@@ -128,20 +147,27 @@ class TorchvisionEncoder:
         vectors: dict[str, list[Vector | None]] = {space.name: [None] * len(values) for space in self.spaces}
         errors: dict[int, BadInput] = {}
         network = self._network()
+        keys = self.keys(values, base) if self.alignment else None
         for present, lost in read_pictures(values, base, network.pixels, BATCH):
             errors |= lost
             if present:
-                self._encode(present, network, vectors, errors)
+                self._encode(present, network, keys, vectors, errors)
         return Encoded(vectors, errors)
 
     def digest_items(self, values: Sequence[Sequence[Any]], base: Path) -> list[Any]:
         """See `encoders.contract.ReadsFiles`."""
         return digests(values, base)
 
+    def keys(self, values: Sequence[Sequence[Any]], base: Path) -> Keys:
+        """See `encoders.parts.alignment.Alignable`: of each item's first file that can be read."""
+        found = (next((digest for _, digest in item if digest), None) for item in self.digest_items(values, base))
+        return np.array([key_of(digest) for digest in found], dtype=np.uint64)
+
     def _encode(
         self,
         batch: Mapping[int, Pixels],
         network: _Network,
+        keys: Keys | None,
         vectors: Mapping[str, list[Vector | None]],
         errors: dict[int, BadInput],
     ) -> None:
@@ -149,7 +175,10 @@ class TorchvisionEncoder:
         features, probabilities = network.run(np.stack(list(batch.values())))
         matrices = {self._visual.name: features}
         if self._words:
-            matrices[self._words.space.name] = self._words.of_pictures(probabilities)
+            placed = self._words.of_pictures(probabilities)
+            if self.alignment and keys is not None:
+                placed = self.alignment.place(features, placed, keys[list(batch)])
+            matrices[self._words.space.name] = placed
         for row, index in enumerate(batch):
             try:
                 made = {name: unit(matrix[row], "picture") for name, matrix in matrices.items()}
@@ -169,7 +198,7 @@ class TorchvisionEncoder:
             features, _ = network.run(np.stack([network.pixels(pictures.open_picture(term.data))]))
             return {self._visual.name: unit(features[0], "picture")}
         if isinstance(term, TextTerm) and self._words:
-            return self._words.of_query(term)
+            return self._words.of_query(term, self.alignment)
         return {}
 
 
@@ -180,7 +209,7 @@ class _Words:
     """
 
     def __init__(self, name: str, modality: str, peer: Encoder) -> None:
-        self._peer = peer
+        self.texts = peer
         self._text = peer.spaces[0]
         self.space = Space(name, modality, self._text.dims)
         self._names = Once(self._name_vectors)
@@ -188,7 +217,7 @@ class _Words:
     @property
     def version(self) -> str:
         """What decides the vectors beside the network."""
-        return f"conse-1/{TOP_CLASSES}/{self._peer.provenance[self._text.name].fingerprint}"
+        return f"conse-1/{TOP_CLASSES}/{self.texts.provenance[self._text.name].fingerprint}"
 
     def of_pictures(self, probabilities: NDArray[np.float32]) -> Matrix:
         """(n, dims) of (n, classes).
@@ -202,10 +231,12 @@ class _Words:
         placed: Matrix = np.einsum("nt,ntd->nd", weights, vectors[top]) - mean
         return placed
 
-    def of_query(self, term: TextTerm) -> Mapping[str, Vector]:
-        found = self._peer.encode_query(term).get(self._text.name)
+    def of_query(self, term: TextTerm, alignment: Alignment | None) -> Mapping[str, Vector]:
+        found = self.texts.encode_query(term).get(self._text.name)
         if found is None:
             return {}
+        if alignment is not None:
+            return {self.space.name: alignment.query(found)}
         _, mean = self._names()
         return {self.space.name: unit(found - mean, "text")}
 
@@ -213,7 +244,7 @@ class _Words:
         """(classes, dims) and their mean (dims,)."""
         vectors = []
         for name in _class_names():
-            vector = self._peer.encode_query(TextTerm(name)).get(self._text.name)
+            vector = self.texts.encode_query(TextTerm(name)).get(self._text.name)
             if vector is None:
                 raise EncoderError(f"the modality {self._text.modality!r} has no vector for {name!r}")
             vectors.append(vector)

@@ -87,6 +87,12 @@ class CalibrationError(MaxcosError):
     title = "Cannot calibrate"
 
 
+class AlignmentError(MaxcosError):
+    """There is nothing to align with: no encoder that can be, or too few items with both a picture and a title."""
+
+    title = "Cannot align"
+
+
 class RebuildFailed(MaxcosError):
     """The rebuilt index must not take the old one's place; readers still find the old one."""
 

@@ -261,7 +261,9 @@ def _absolute(settings: Settings, folder: Path) -> Settings:
 
 def _anchored_models(modality: ModalitySettings, folder: Path) -> ModalitySettings:
     members = tuple(m.model_copy(update={"model": _anchored(m.model, folder)}) for m in modality.members)
-    return modality.model_copy(update={"model": _anchored(modality.model, folder), "members": members})
+    heads = (modality.model_extra or {}).get("align")
+    files = {"align": _anchored(heads, folder)} if isinstance(heads, str) else {}
+    return modality.model_copy(update={"model": _anchored(modality.model, folder), "members": members, **files})
 
 
 def _anchored(model: str | None, folder: Path) -> str | None:

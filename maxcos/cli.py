@@ -412,6 +412,50 @@ def evaluate(
 
 @main.command()
 @CONFIG
+@click.option(
+    "--output", type=click.Path(path_type=Path, dir_okay=False), help="Default: align.npz beside the settings."
+)
+@click.option("--modality", help="Default: the first that can be aligned.")
+@click.option("--classes", metavar="FIELD", help="Whose values to classify by. Default: the first facet with a few.")
+@click.option(
+    "--checkpoint",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for the state after every epoch, from which the same command goes on, and for TensorBoard's logs.",
+)
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
+@AS_JSON
+def align(
+    config: Path,
+    output: Path | None,
+    modality: str | None,
+    classes: str | None,
+    checkpoint: Path | None,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Learn from the index's items where pictures belong among texts, and keep that only if it finds them better.
+
+    Pictures are read below page.media. Judged by the titles of items that were not learnt from; without a clear win
+    over what there is, nothing is written and the exit code is still 0.
+    """
+    from encoders.parts.weights import require
+    from es_mappings.errors import EncoderError
+    from es_mappings.settings import load_settings
+
+    try:
+        require("torch", "scipy")
+    except ImportError as error:
+        raise EncoderError(f"aligning needs the package {error.name!r}: install the extra 'train'") from error
+    from maxcos.alignment.run import align, print_report
+
+    settings = load_settings(config)
+    target = output or config.parent / "align.npz"
+    report = align(settings, target, modality=modality, classes=classes, checkpoint=checkpoint, seed=seed)
+    print_report(report, config, as_json)
+
+
+@main.command()
+@CONFIG
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65535))
 def serve(config: Path, host: str, port: int) -> None:

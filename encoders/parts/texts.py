@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from encoders.contract import Encoded, unit
+from encoders.contract import Encoded, Encoder, unit
 from encoders.parts.scripts import NONE, SCRIPTS, script
 from es_mappings.errors import BadInput, SettingsError
 from es_mappings.settings import ModalitySettings
@@ -82,6 +82,19 @@ def _clean(text: str) -> str | None:
     except UnicodeEncodeError as error:
         raise BadInput(f"the text is not Unicode: half of a pair at character {error.start}") from error
     return text or None
+
+
+def text_peer(modality: str, options: Mapping[str, Any], peers: Mapping[str, Encoder]) -> Encoder | None:
+    """The modality that the option `words` names, by default the first that is a TextEncoder; None for none, or "".
+
+    Raises SettingsError for a name that none of the peers has.
+    """
+    first = next((name for name, peer in peers.items() if isinstance(peer, TextEncoder)), "")
+    words = str(options.get("words", first))
+    if words and words not in peers:
+        where, before = f"modalities.{modality}.words", ", ".join(peers) or "none"
+        raise SettingsError(f"{where}: no modality {words!r} stands before it, only {before}")
+    return peers[words] if words else None
 
 
 class TextEncoder:

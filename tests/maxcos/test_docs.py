@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import uuid
@@ -12,6 +13,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from engines import start_engine
@@ -21,6 +23,7 @@ from served import served
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = (
+    "alignment",
     "query",
     "calibration",
     "architecture",
@@ -286,6 +289,38 @@ def test_calibration_is_as_its_page_says(shop: Settings, shop_folder: Path) -> N
     assert "left out: only" in judged
     # The other tests of the demo go on with the maps that it was built with.
     assert set(json.loads(restored)["fitted"]["spaces"]) == {"text", "image", "image_words", "graph"}
+
+
+def test_alignment_is_as_its_page_says(shop: Settings, shop_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(shop_folder, tmp_path / "demo")  # other tests go on with pictures as they are
+
+    def mrr(text: str, method: str) -> float:
+        return float(next(line.split()[1] for line in text.splitlines() if line.startswith(f"{method} ")))
+
+    scripts = commands("docs/alignment.md")
+    learnt, used, graph = (shell(script, tmp_path, MAXCOS_ENGINE__INDEX=shop.engine.index) for script in scripts)
+    assert mrr(learnt, "heads") > 1.15 * mrr(learnt, "ConSE") > 5 * mrr(learnt, "nothing")
+    assert '    align = "align.npz"\n' in learnt
+    assert "820 items written" in used and "820 image_words" in used
+    (line,) = [line for line in used.splitlines() if line.startswith("image_words")]
+    assert float(line.split()[3]) > 0.82
+    assert graph == ""
+    report = json.loads((tmp_path / "graph-align.json").read_text("utf-8"))
+    assert (report["modality"], report["kept"]) == ("graph", "demo/graph-align.npz")
+    assert (tmp_path / "demo" / "graph-align.npz").is_file()
+
+
+def test_the_figures_on_alignment_are_those_of_the_run() -> None:
+    found = json.loads((ROOT / "benchmarks/results/alignment.json").read_text("utf-8"))
+    text = (ROOT / "docs/alignment.md").read_text("utf-8")
+    shown = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:2] == "| "]
+    for method in ("nothing", "ConSE", "neighbours", "ridge", "heads"):
+        cells = [
+            f"{np.mean([run['methods'][method]['all'][measure] for run in found[index]['methods']['by_seed']]):.3f}"
+            for index in ("maxcos-demo", "emoji-en-zh")
+            for measure in ("mrr", "recall_at_10")
+        ]
+        assert [method, *cells] in shown
 
 
 @pytest.mark.parametrize("engine", ["elasticsearch-9", "opensearch-3"])
