@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from encoders.contract import Encoded, Encoder, unit
-from encoders.graph import GraphEncoder, GraphFile
+from encoders.graph import GraphEncoder
 from encoders.parts.alignment import Alignment, Ground, Keys, key_of, read_alignment
+from encoders.parts.graph_file import GraphFile
 from encoders.parts.texts import text_peer
 from encoders.parts.weights import HEX_DIGITS
 from es_mappings.errors import SettingsError

@@ -6,17 +6,22 @@ words: what is tuned is tuned on `dev`, what is reported is `test`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from es_mappings.errors import SettingsError
 from es_mappings.settings import Settings, load_settings
+from maxcos.alignment.run import align
 from maxcos.build import examine, ingest_file, print_summary, train_missing
 from maxcos.calibration.run import calibrate, print_report
 from maxcos.demo import cache_folder
-from maxcos.evaluation.datasets import emoji
+from maxcos.evaluation.datasets import appstream, emoji, hpo
 from maxcos.evaluation.datasets.files import Files
+
+ALIGNMENT = "align.npz"
+ALIGNED = f'align = "{ALIGNMENT}"\n'
 
 Write = Callable[[Files, Path, Path], None]
 """Writes a data set: to these files, with the cache's and the weights' folders."""
@@ -24,12 +29,16 @@ Write = Callable[[Files, Path, Path], None]
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """held_out: fields whose values a calibration asks for; no encoder reads them, and words do not find them."""
+    """write: its files. held_out: fields whose values a calibration asks for; no encoder and no word finds them.
+
+    pictures: it has a modality `image` whose pictures are aligned with the words.
+    """
 
     about: str
     notice: str
-    held_out: tuple[str, ...]
     write: Write
+    held_out: tuple[str, ...] = ()
+    pictures: bool = False
 
 
 def _emoji(*languages: str) -> Benchmark:
@@ -37,8 +46,9 @@ def _emoji(*languages: str) -> Benchmark:
     return Benchmark(
         about=f"1,852 emoji with a label in {' and '.join(languages)}, asked for by Unicode's keywords",
         notice=emoji.NOTICE,
-        held_out=tuple(f"label_{other}" for other in others),
         write=lambda files, cache, models: emoji.write_emoji(files, cache, models, languages),
+        held_out=tuple(f"label_{other}" for other in others),
+        pictures=True,
     )
 
 
@@ -46,11 +56,22 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "emoji-zh": _emoji("zh"),
     "emoji-en": _emoji("en"),
     "emoji": _emoji("en", "zh"),
+    "appstream": Benchmark(
+        about="1,985 desktop applications, asked for by the themes of Debian's Blends",
+        notice=appstream.NOTICE,
+        write=appstream.write_appstream,
+        pictures=True,
+    ),
+    "hpo": Benchmark(
+        about="19,034 medical terms, asked for in the words of laypersons",
+        notice=hpo.NOTICE,
+        write=hpo.write_hpo,
+    ),
 }
 
 
 def build(name: str, folder: Path, engine: str | None, say: Callable[[str], object]) -> tuple[Settings, Files]:
-    """Write the data set into `folder`, ingest it unless the index holds it already, and calibrate it.
+    """Write the data set into `folder`, ingest it unless the index holds it already, align and calibrate it.
 
     Raises SettingsError when the data or the weights are not to be had, and what ingestion and calibration raise.
     """
@@ -61,14 +82,33 @@ def build(name: str, folder: Path, engine: str | None, say: Callable[[str], obje
     files = Files(folder / name)
     say(f"{name}: {benchmark.about}\n{benchmark.notice.rstrip()}")
     benchmark.write(files, cache_folder(), models)
-    settings = load_settings(files.config)
-    settings = settings.model_copy(
-        update={"engine": settings.engine.model_copy(update={"url": engine or settings.engine.url})}
-    )
+    return prepare(benchmark, files, engine), files
+
+
+def prepare(benchmark: Benchmark, files: Files, engine: str | None) -> Settings:
+    """The settings of an index that holds what stands in the files. Raises what ingestion and calibration raise."""
+    heads = files.folder / ALIGNMENT
+    settings = _settings(files, engine, aligned=heads.is_file())
     train_missing(settings, files.triples, files.names)
     found = examine(files.items, settings)
+    if found.whole and found.calibrated:
+        return settings
     if not found.whole:
+        heads.unlink(missing_ok=True)
+        settings = _settings(files, engine, aligned=False)
         print_summary(ingest_file(files.items, settings), files.items, as_json=False)
-    if not (found.whole and found.calibrated):
-        print_report(calibrate(settings, held_out=benchmark.held_out), as_json=False)
-    return settings, files
+        if benchmark.pictures and align(settings, heads).kept:
+            settings = _settings(files, engine, aligned=True)
+            print_summary(ingest_file(files.items, settings, only=["image"]), files.items, as_json=False)
+    print_report(calibrate(settings, held_out=benchmark.held_out), as_json=False)
+    return settings
+
+
+def _settings(files: Files, engine: str | None, *, aligned: bool) -> Settings:
+    written = files.config.read_text("utf-8").replace(ALIGNED, "")
+    if aligned:
+        written = re.sub(r"^words = .*\n", rf"\g<0>{ALIGNED}", written, flags=re.MULTILINE)
+    files.config.write_text(written, "utf-8")
+    settings = load_settings(files.config)
+    url = engine or settings.engine.url
+    return settings.model_copy(update={"engine": settings.engine.model_copy(update={"url": url})})

