@@ -361,9 +361,7 @@ def calibrate(
 @click.option("--ablate", is_flag=True, help="Also leave out one modality at a time.")
 @click.option("--json", "output", type=click.Path(path_type=Path, dir_okay=False), help="Write all of it there.")
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write a page with plots there.")
-@click.option(
-    "--benchmark", metavar="NAME", help="Public data instead: emoji-zh, emoji-en, emoji (both), appstream or hpo."
-)
+@click.option("--benchmark", metavar="NAME", help="Public data instead: emoji-zh, emoji-en, emoji, appstream, hpo.")
 @click.option("--split", type=click.Choice(["dev", "test"]), default="test", show_default=True, help="Of a benchmark.")
 @click.option(
     "--folder",

@@ -75,6 +75,8 @@ def build(name: str, folder: Path, engine: str | None, say: Callable[[str], obje
 
     Raises SettingsError when the data or the weights are not to be had, and what ingestion and calibration raise.
     """
+    if name not in BENCHMARKS:
+        raise SettingsError(f"--benchmark: {name!r} is not one of {', '.join(BENCHMARKS)}")
     benchmark = BENCHMARKS[name]
     models = cache_folder() / "models"
     if not models.is_dir():
