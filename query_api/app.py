@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import json
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import orjson
-from flask import Flask, Response, g, jsonify, request, send_from_directory
+from flask import Flask, Response, jsonify, request, send_from_directory
 from flask.json.provider import DefaultJSONProvider
-from werkzeug.exceptions import HTTPException
 
-from es_mappings.errors import FieldProblem, InvalidRequest, ItemNotFound, MaxcosError
+from es_mappings.errors import FieldProblem, InvalidRequest, ItemNotFound
 from es_mappings.schema import lookup
 from es_mappings.settings import PageSettings, Settings
+from query_api.edge.compression import compress_answers
+from query_api.edge.headers import kept, tell_browsers
+from query_api.edge.identity import name_requests
+from query_api.edge.problems import answer_with_problems
 from query_api.form import MAX_ITEMS
 from query_api.service import SearchService
 
 PAGE = Path(__file__).parent / "page"
 MAX_BODY = 32 * 1024 * 1024
+PICTURE_SECONDS = 3600
 PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".avif"}
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-)
 
 
 def create_app(settings: Settings, service: SearchService | None = None) -> Flask:
@@ -36,13 +34,18 @@ def create_app(settings: Settings, service: SearchService | None = None) -> Flas
     if isinstance(app.json, DefaultJSONProvider):
         app.json.sort_keys = False
         app.json.ensure_ascii = False
+    # An id may be an address: http://shop/1.
+    app.url_map.merge_slashes = False
     search = service or SearchService.from_settings(settings)
+    compress_answers(app)
+    tell_browsers(app)
+    name_requests(app)
+    answer_with_problems(app)
     _add_search(app, search)
     _add_entities(app, search)
     _add_items(app, search, settings.page)
     _add_health(app, search)
     _add_page(app, search, settings)
-    _add_edges(app)
     return app
 
 
@@ -139,7 +142,7 @@ def _add_items(app: Flask, search: SearchService, page: PageSettings) -> None:
         path = lookup(item["source"], page.image) if page.image else None
         if not isinstance(path, str) or Path(path).suffix.lower() not in PICTURES:
             raise ItemNotFound(f"the item {identifier!r} has no picture")
-        return send_from_directory(page.media, path, max_age=3600)
+        return kept(send_from_directory(page.media, path), PICTURE_SECONDS)
 
     @app.get("/v1/items/<path:identifier>/similar")
     def similar(identifier: str) -> Response:
@@ -154,7 +157,7 @@ def _add_items(app: Flask, search: SearchService, page: PageSettings) -> None:
 
     @app.get("/v1/items/<path:identifier>")
     def item(identifier: str) -> Response:
-        return jsonify(search.item(identifier))
+        return kept(jsonify(search.item(identifier)))
 
 
 def _add_health(app: Flask, search: SearchService) -> None:
@@ -170,15 +173,15 @@ def _add_health(app: Flask, search: SearchService) -> None:
 def _add_page(app: Flask, search: SearchService, settings: Settings) -> None:
     @app.get("/")
     def page() -> Response:
-        return send_from_directory(PAGE, "index.html")
+        return kept(send_from_directory(PAGE, "index.html"))
 
     @app.get("/page/<path:name>")
     def page_file(name: str) -> Response:
-        return send_from_directory(PAGE, name)
+        return kept(send_from_directory(PAGE, name))
 
     @app.get("/v1/config")
     def config() -> Response:
-        return jsonify(
+        told = jsonify(
             title=settings.engine.index,
             fields={"title": settings.page.title, "image": settings.page.image},
             modalities=list(search.schema.modalities),
@@ -187,52 +190,4 @@ def _add_page(app: Flask, search: SearchService, settings: Settings) -> None:
             languages=list(search.schema.languages),
             image_url="/v1/items/{id}/image",
         )
-
-
-def _add_edges(app: Flask) -> None:
-    @app.before_request
-    def identify() -> None:
-        g.request_id = uuid.uuid4().hex
-
-    @app.after_request
-    def secure(response: Response) -> Response:
-        response.headers["X-Request-Id"] = g.get("request_id", "")
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Content-Security-Policy"] = POLICY
-        return response
-
-    @app.errorhandler(MaxcosError)
-    def refuse(error: MaxcosError) -> Response:
-        problems = error.problems if isinstance(error, InvalidRequest) else ()
-        return _problem(error.status, error.title, str(error), problems, retry=error.retryable)
-
-    @app.errorhandler(HTTPException)
-    def refuse_http(error: HTTPException) -> Response:
-        response = _problem(error.code or 500, error.name, error.description or error.name)
-        for name, value in error.get_headers():
-            if name.lower() not in {"content-type", "content-length"}:
-                response.headers[name] = value
-        return response
-
-    @app.errorhandler(Exception)
-    def fail(error: Exception) -> Response:
-        app.logger.error("request %s failed", g.get("request_id", ""), exc_info=error)
-        return _problem(500, "Internal error", "the service failed; its log has the reason under this request_id")
-
-
-def _problem(
-    status: int, title: str, detail: str, problems: tuple[FieldProblem, ...] = (), *, retry: bool = False
-) -> Response:
-    """An RFC 9457 problem document."""
-    body = {
-        "type": "about:blank",
-        "title": title,
-        "status": status,
-        "detail": detail,
-        "errors": [{"field": p.field, "message": p.message} for p in problems],
-        "request_id": g.get("request_id", ""),
-    }
-    response = Response(json.dumps(body, ensure_ascii=False), status, mimetype="application/problem+json")
-    if retry:
-        response.headers["Retry-After"] = "5"
-    return response
+        return kept(told)
