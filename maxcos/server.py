@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from socket import socket
 from typing import Any
+from uuid import uuid4
 
 from es_mappings.errors import EncoderError, MaxcosError
 from es_mappings.settings import Settings
 
 THREADS = 8
+LONGEST_LINE = 8190
+"""Bytes of a request's first line, the most that gunicorn bounds: 500 characters of any script have room, escaped."""
 
 
 def run(settings: Settings, host: str, port: int, say: Callable[[str], object]) -> None:
@@ -28,9 +32,11 @@ def run(settings: Settings, host: str, port: int, say: Callable[[str], object]) 
             self.cfg.set("threads", THREADS)
             self.cfg.set("graceful_timeout", 30)
             self.cfg.set("timeout", 120)
+            self.cfg.set("limit_request_line", LONGEST_LINE)
             self.cfg.set("loglevel", "warning")
 
         def load(self) -> Any:
+            _refuse_by_problems()
             # In the worker: models and the engine's connections do not survive a fork.
             service = SearchService.from_settings(settings)
             _report(service, f"http://{host}:{port}", say)
@@ -38,6 +44,24 @@ def run(settings: Settings, host: str, port: int, say: Callable[[str], object]) 
             return create_app(settings, service)
 
     Server().run()
+
+
+def _refuse_by_problems() -> None:
+    """What gunicorn refuses before the application sees it becomes a problem document too; no setting is for that."""
+    from gunicorn import util
+
+    from query_api.edge.problems import MIMETYPE, problem
+
+    def write_error(sock: socket, status_int: int, reason: str, mesg: str) -> None:
+        name = uuid4().hex
+        body = problem(status_int, reason, mesg, name)
+        head = (
+            f"HTTP/1.1 {status_int} {reason}\r\nConnection: close\r\nContent-Type: {MIMETYPE}\r\n"
+            f"X-Request-Id: {name}\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        util.write_nonblock(sock, head.encode("latin-1") + body)
+
+    util.write_error = write_error
 
 
 def _report(service: Any, url: str, say: Callable[[str], object]) -> None:

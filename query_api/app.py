@@ -18,11 +18,14 @@ from query_api.edge.compression import compress_answers
 from query_api.edge.headers import kept, tell_browsers
 from query_api.edge.identity import name_requests
 from query_api.edge.problems import answer_with_problems
-from query_api.form import MAX_ITEMS
+from query_api.limits import MAX_BODY, MAX_ITEMS
+from query_api.openapi import operations
+from query_api.openapi.describe import described, names_of
+from query_api.openapi.parameters import EntitiesParameters, SearchParameters, SimilarParameters, SuggestParameters
+from query_api.openapi.routes import add_description
 from query_api.service import SearchService
 
 PAGE = Path(__file__).parent / "page"
-MAX_BODY = 32 * 1024 * 1024
 PICTURE_SECONDS = 3600
 PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".avif"}
 
@@ -46,13 +49,16 @@ def create_app(settings: Settings, service: SearchService | None = None) -> Flas
     _add_items(app, search, settings.page)
     _add_health(app, search)
     _add_page(app, search, settings)
+    add_description(app, keys=False)
     return app
 
 
 def _add_search(app: Flask, search: SearchService) -> None:
     @app.get("/v1/search")
+    @described(operations.SEARCH_BY_WORDS)
     def search_by_words() -> Response:
-        given = _parameters("q", "size", "from", "fusion", "after")
+        """Find items by words."""
+        given = _parameters(*names_of(SearchParameters))
         body: dict[str, Any] = {"query": given.get("q", "")}
         body |= {name: _number(name) for name in ("size", "from") if name in given}
         body |= {"after": given["after"]} if "after" in given else {}
@@ -61,7 +67,9 @@ def _add_search(app: Flask, search: SearchService) -> None:
             return jsonify(search.search(body))
 
     @app.post("/v1/search")
+    @described(operations.SEARCH_BY_BODY)
     def search_by_body() -> Response:
+        """Find items by a list of weighted terms: words, pictures, items, entities, vectors, users."""
         if request.mimetype == "multipart/form-data":
             return jsonify(search.search(*_multipart()))
         if request.mimetype != "application/json":
@@ -69,7 +77,9 @@ def _add_search(app: Flask, search: SearchService) -> None:
         return jsonify(search.search(_json(request.get_data(), "body")))
 
     @app.post("/v1/recommend")
+    @described(operations.RECOMMEND)
     def recommend() -> Response:
+        """Recommend items to a user, or to who likes some items."""
         if request.mimetype != "application/json":
             raise InvalidRequest.at("Content-Type", "must be application/json")
         items = {f"query[{position}].item": f"items[{position}]" for position in range(MAX_ITEMS)}
@@ -77,16 +87,20 @@ def _add_search(app: Flask, search: SearchService) -> None:
             return jsonify(search.recommend(_json(request.get_data(), "body")))
 
     @app.get("/v1/suggest")
+    @described(operations.SUGGEST)
     def suggest() -> Response:
-        given = _parameters("q", "size")
+        """Continue what is typed by titles of items."""
+        given = _parameters(*names_of(SuggestParameters))
         size = {"size": _number("size")} if "size" in given else {}
         return jsonify(search.suggest(given.get("q", ""), **size))
 
 
 def _add_entities(app: Flask, search: SearchService) -> None:
     @app.get("/v1/entities")
+    @described(operations.ENTITIES)
     def entities() -> Response:
-        given = _parameters("q", "size")
+        """Entities of the knowledge graph that a name may mean."""
+        given = _parameters(*names_of(EntitiesParameters))
         size = {"size": _number("size")} if "size" in given else {}
         return jsonify(search.entities(given.get("q", ""), **size))
 
@@ -137,7 +151,9 @@ def _json(data: bytes, field: str) -> Any:
 
 def _add_items(app: Flask, search: SearchService, page: PageSettings) -> None:
     @app.get("/v1/items/<path:identifier>/image")
+    @described(operations.IMAGE)
     def image(identifier: str) -> Response:
+        """An item's picture."""
         item = search.item(identifier)
         path = lookup(item["source"], page.image) if page.image else None
         if not isinstance(path, str) or Path(path).suffix.lower() not in PICTURES:
@@ -145,8 +161,10 @@ def _add_items(app: Flask, search: SearchService, page: PageSettings) -> None:
         return kept(send_from_directory(page.media, path), PICTURE_SECONDS)
 
     @app.get("/v1/items/<path:identifier>/similar")
+    @described(operations.SIMILAR)
     def similar(identifier: str) -> Response:
-        given = _parameters("size", "from", "modalities")
+        """The items nearest to this one by any of its modalities."""
+        given = _parameters(*names_of(SimilarParameters))
         wishes: dict[str, Any] = {
             argument: _number(name) for name, argument in (("size", "size"), ("from", "offset")) if name in given
         }
@@ -156,17 +174,23 @@ def _add_items(app: Flask, search: SearchService, page: PageSettings) -> None:
             return jsonify(search.similar(identifier, **wishes))
 
     @app.get("/v1/items/<path:identifier>")
+    @described(operations.ITEM_BY_ID)
     def item(identifier: str) -> Response:
+        """One item."""
         return kept(jsonify(search.item(identifier)))
 
 
 def _add_health(app: Flask, search: SearchService) -> None:
     @app.get("/healthz")
+    @described(operations.ALIVE)
     def alive() -> Response:
+        """Whether the process answers."""
         return jsonify(status="ok")
 
     @app.get("/readyz")
+    @described(operations.READY)
     def ready() -> Response:
+        """Whether searches can be answered."""
         return jsonify(status="ready", items=search.check())
 
 
@@ -180,7 +204,9 @@ def _add_page(app: Flask, search: SearchService, settings: Settings) -> None:
         return kept(send_from_directory(PAGE, name))
 
     @app.get("/v1/config")
+    @described(operations.CONFIG)
     def config() -> Response:
+        """What a search page needs to know of the index."""
         told = jsonify(
             title=settings.engine.index,
             fields={"title": settings.page.title, "image": settings.page.image},

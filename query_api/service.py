@@ -12,14 +12,11 @@ from es_mappings.schema import Schema, build_schema
 from es_mappings.settings import Settings
 from es_mappings.types import MATCHES, TextTerm
 from query_api import respond
+from query_api.limits import MAX_ENTITIES, MAX_SUGGESTIONS, MAX_TYPED
 from query_api.paths import explained
 from query_api.planner import make_plan
 from query_api.request import SearchRequest, parse, parse_recommend
 from query_api.searchers import Searcher, open_searcher
-
-MAX_TYPED = 100
-MAX_SUGGESTIONS = 20
-MAX_ENTITIES = 100
 
 
 class SearchService:

@@ -43,12 +43,17 @@ def answer_with_problems(app: Flask) -> None:
 
 
 def _problem(status: int, title: str, detail: str, problems: Sequence[FieldProblem] = ()) -> Response:
+    return Response(problem(status, title, detail, request_id(), problems), status, mimetype=MIMETYPE)
+
+
+def problem(status: int, title: str, detail: str, request: str, problems: Sequence[FieldProblem] = ()) -> bytes:
+    """The document itself. request: the name of the request."""
     body = {
         "type": "about:blank",
         "title": title,
         "status": status,
         "detail": detail,
         "errors": [{"field": p.field, "message": p.message} for p in problems],
-        "request_id": request_id(),
+        "request_id": request,
     }
-    return Response(json.dumps(body, ensure_ascii=False).encode("utf-8", "backslashreplace"), status, mimetype=MIMETYPE)
+    return json.dumps(body, ensure_ascii=False).encode("utf-8", "backslashreplace")
