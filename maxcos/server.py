@@ -7,7 +7,7 @@ from socket import socket
 from typing import Any
 from uuid import uuid4
 
-from es_mappings.errors import EncoderError, MaxcosError
+from es_mappings.errors import EncoderError, MaxcosError, SettingsError
 from es_mappings.settings import Settings
 
 THREADS = 8
@@ -16,13 +16,18 @@ LONGEST_LINE = 8190
 
 
 def run(settings: Settings, host: str, port: int, say: Callable[[str], object]) -> None:
-    """Serve until a signal ends it, running requests finished first. Raises EncoderError without gunicorn."""
+    """Serve until a signal ends it, running requests finished first.
+
+    Raises EncoderError without gunicorn, and SettingsError where others could ask and there are no keys.
+    """
     try:
         from gunicorn.app.base import BaseApplication
     except ImportError as error:
         raise EncoderError("serving needs gunicorn: install the extra 'serve'") from error
     from query_api.app import create_app
     from query_api.service import SearchService
+
+    keys = _keys(settings, host)
 
     class Server(BaseApplication):
         def load_config(self) -> None:
@@ -41,9 +46,25 @@ def run(settings: Settings, host: str, port: int, say: Callable[[str], object]) 
             service = SearchService.from_settings(settings)
             _report(service, f"http://{host}:{port}", say)
             service.warm()
-            return create_app(settings, service)
+            return create_app(settings, service, keys)
 
     Server().run()
+
+
+def _keys(settings: Settings, host: str) -> Any:
+    """The keys that the service asks for: None on loopback as long as there are none."""
+    from query_api.edge.access import is_loopback
+    from query_api.keys import KeyRing
+
+    ring = KeyRing(settings.service.keys)
+    if ring.list():
+        return ring
+    if not is_loopback(host):
+        raise SettingsError(
+            f"other machines can reach {host}, and there are no keys in {settings.service.keys}: make one with "
+            "`maxcos keys create NAME --scope search`, or serve on 127.0.0.1"
+        )
+    return None
 
 
 def _refuse_by_problems() -> None:

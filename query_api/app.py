@@ -14,10 +14,12 @@ from flask.json.provider import DefaultJSONProvider
 from es_mappings.errors import FieldProblem, InvalidRequest, ItemNotFound
 from es_mappings.schema import lookup
 from es_mappings.settings import PageSettings, Settings
+from query_api.edge.access import guard
 from query_api.edge.compression import compress_answers
 from query_api.edge.headers import kept, tell_browsers
 from query_api.edge.identity import name_requests
 from query_api.edge.problems import answer_with_problems
+from query_api.keys import KeyRing
 from query_api.limits import MAX_BODY, MAX_ITEMS
 from query_api.openapi import operations
 from query_api.openapi.describe import described, names_of
@@ -30,8 +32,11 @@ PICTURE_SECONDS = 3600
 PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".avif"}
 
 
-def create_app(settings: Settings, service: SearchService | None = None) -> Flask:
-    """The application for these settings. Raises SettingsError and EncoderError; no engine is asked yet."""
+def create_app(settings: Settings, service: SearchService | None = None, keys: KeyRing | None = None) -> Flask:
+    """The application for these settings.
+
+    keys: who may ask; None: whoever is on this machine. Raises SettingsError and EncoderError; no engine is asked yet.
+    """
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     if isinstance(app.json, DefaultJSONProvider):
@@ -41,15 +46,16 @@ def create_app(settings: Settings, service: SearchService | None = None) -> Flas
     app.url_map.merge_slashes = False
     search = service or SearchService.from_settings(settings)
     compress_answers(app)
-    tell_browsers(app)
+    tell_browsers(app, settings.service.cors)
     name_requests(app)
+    guard(app, settings.service, keys)
     answer_with_problems(app)
     _add_search(app, search)
     _add_entities(app, search)
     _add_items(app, search, settings.page)
     _add_health(app, search)
     _add_page(app, search, settings)
-    add_description(app, keys=False)
+    add_description(app, keys=keys is not None)
     return app
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from flask import Flask, Response, request
+
+from query_api.edge.identity import HEADER
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
@@ -20,10 +24,25 @@ UNTOLD = "no-store"
 """Of an answer that no route says anything of: it belongs to who asked, and to this moment."""
 
 
-def tell_browsers(app: Flask) -> None:
+def tell_browsers(app: Flask, origins: Sequence[str]) -> None:
+    """origins: whose pages may call `/v1` from a browser, by CORS."""
+    told = dict(SECURITY)
+    if origins:
+        from flask_cors import CORS
+
+        told["Cross-Origin-Resource-Policy"] = "cross-origin"
+        CORS(
+            app,
+            resources={r"/v1/.*": {"origins": list(origins)}},
+            methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", HEADER],
+            expose_headers=[HEADER, "Retry-After"],
+            max_age=3600,
+        )
+
     @app.after_request
     def tell(response: Response) -> Response:
-        for name, value in SECURITY.items():
+        for name, value in told.items():
             response.headers.setdefault(name, value)
         response.headers.setdefault("Cache-Control", UNTOLD)
         return response

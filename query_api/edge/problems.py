@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
 
-from es_mappings.errors import FieldProblem, InvalidRequest, MaxcosError
+from es_mappings.errors import FieldProblem, InvalidRequest, KeyRefused, MaxcosError, TooManyRequests
 from query_api.edge.identity import request_id
 
 MIMETYPE = "application/problem+json"
@@ -24,7 +24,11 @@ def answer_with_problems(app: Flask) -> None:
     def refuse(error: MaxcosError) -> Response:
         problems = error.problems if isinstance(error, InvalidRequest) else ()
         response = _problem(error.status, error.title, str(error), problems)
-        if error.retryable:
+        if isinstance(error, KeyRefused):
+            response.headers["WWW-Authenticate"] = "Bearer"
+        if isinstance(error, TooManyRequests):
+            response.headers["Retry-After"] = str(error.seconds)
+        elif error.retryable:
             response.headers["Retry-After"] = str(RETRY_SECONDS)
         return response
 

@@ -26,9 +26,9 @@ Hybrid search: BM25 beside the largest calibrated cosine over text, image and gr
 The examples are for the demo catalogue. Every answer has the header `X-Request-Id`, which is the caller's own if the
 request brought one; problem documents carry it too.
 """
-ALWAYS = (400, 503)
+ALWAYS = (400, 403, 503)
 """Statuses that any route may refuse with."""
-GUARDED = (401, 403, 429)
+GUARDED = (401, 429)
 """Those of a route that asks for a key."""
 
 
