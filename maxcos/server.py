@@ -10,7 +10,8 @@ from uuid import uuid4
 from es_mappings.errors import EncoderError, MaxcosError, SettingsError
 from es_mappings.settings import Settings
 
-THREADS = 8
+SPARE_THREADS = 4
+"""More than may wait for the engine at once."""
 LONGEST_LINE = 8190
 """Bytes of a request's first line, the most that gunicorn bounds: 500 characters of any script have room, escaped."""
 
@@ -18,13 +19,17 @@ LONGEST_LINE = 8190
 def run(settings: Settings, host: str, port: int, say: Callable[[str], object]) -> None:
     """Serve until a signal ends it, running requests finished first.
 
-    Raises EncoderError without gunicorn, and SettingsError where others could ask and there are no keys.
+    Raises EncoderError without the packages of the extra `serve`, and SettingsError where other machines could ask and
+    there are no keys.
     """
     try:
         from gunicorn.app.base import BaseApplication
+
+        from maxcos import logs
     except ImportError as error:
-        raise EncoderError("serving needs gunicorn: install the extra 'serve'") from error
+        raise EncoderError(f"serving needs the package {error.name!r}: install the extra 'serve'") from error
     from query_api.app import create_app
+    from query_api.searchers.watched import PLACES
     from query_api.service import SearchService
 
     keys = _keys(settings, host)
@@ -34,11 +39,12 @@ def run(settings: Settings, host: str, port: int, say: Callable[[str], object]) 
             self.cfg.set("bind", f"{host}:{port}")
             self.cfg.set("worker_class", "gthread")
             self.cfg.set("workers", 1)
-            self.cfg.set("threads", THREADS)
-            self.cfg.set("graceful_timeout", 30)
+            self.cfg.set("threads", PLACES + SPARE_THREADS)
+            # The engine is given up first.
+            self.cfg.set("graceful_timeout", int(settings.engine.timeout) + 10)
             self.cfg.set("timeout", 120)
             self.cfg.set("limit_request_line", LONGEST_LINE)
-            self.cfg.set("loglevel", "warning")
+            self.cfg.set("logconfig_dict", logs.settings())
 
         def load(self) -> Any:
             _refuse_by_problems()

@@ -19,6 +19,7 @@ from query_api.edge.compression import compress_answers
 from query_api.edge.headers import kept, tell_browsers
 from query_api.edge.identity import name_requests
 from query_api.edge.problems import answer_with_problems
+from query_api.edge.telling import tell_operators
 from query_api.keys import KeyRing
 from query_api.limits import MAX_BODY, MAX_ITEMS
 from query_api.openapi import operations
@@ -47,6 +48,7 @@ def create_app(settings: Settings, service: SearchService | None = None, keys: K
     search = service or SearchService.from_settings(settings)
     compress_answers(app)
     tell_browsers(app, settings.service.cors)
+    tell_operators(app)
     name_requests(app)
     guard(app, settings.service, keys)
     answer_with_problems(app)
@@ -196,7 +198,8 @@ def _add_health(app: Flask, search: SearchService) -> None:
     @app.get("/readyz")
     @described(operations.READY)
     def ready() -> Response:
-        """Whether searches can be answered."""
+        """Whether searches can be answered: the engine answers, the index fits the settings, models are loaded."""
+        search.warm()
         return jsonify(status="ready", items=search.check())
 
 

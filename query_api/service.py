@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from encoders.contract import Encoder, Graph, load_encoders
+from es_mappings.cluster import is_embedded
 from es_mappings.errors import InvalidRequest, ItemNotFound, NothingToSearch
 from es_mappings.schema import Schema, build_schema
 from es_mappings.settings import Settings
@@ -15,8 +16,11 @@ from query_api import respond
 from query_api.limits import MAX_ENTITIES, MAX_SUGGESTIONS, MAX_TYPED
 from query_api.paths import explained
 from query_api.planner import make_plan
+from query_api.remembered import QueryVectors, RememberingEncoder
 from query_api.request import SearchRequest, parse, parse_recommend
 from query_api.searchers import Searcher, open_searcher
+from query_api.searchers.watched import Gate, WatchedSearcher
+from query_api.stages import happened, stage
 
 
 class SearchService:
@@ -28,12 +32,17 @@ class SearchService:
         encoders: Mapping[str, Encoder],
         searcher: Searcher,
         weights: Mapping[str, float] | None = None,
+        remembered: QueryVectors | None = None,
     ) -> None:
+        """remembered: where to keep the vectors of terms; None: every term is encoded each time."""
         self.schema = schema
         self._encoders = encoders
+        if remembered is not None:
+            self._encoders = {m: RememberingEncoder(m, e, remembered) for m, e in encoders.items()}
         self._graphs = {modality: e for modality, e in encoders.items() if isinstance(e, Graph)}
         self._searcher = searcher
         self._weights = dict(weights or {})
+        self._warm = False
 
     @classmethod
     def from_settings(cls, settings: Settings) -> SearchService:
@@ -41,7 +50,9 @@ class SearchService:
         encoders = load_encoders(settings.modalities)
         schema = build_schema(settings.lexical, encoders.values())
         weights = {name: modality.weight for name, modality in settings.modalities.items()}
-        return cls(schema, encoders, open_searcher(settings.engine, schema), weights)
+        gate = None if is_embedded(settings.engine) else Gate()
+        searcher = WatchedSearcher(open_searcher(settings.engine, schema), gate)
+        return cls(schema, encoders, searcher, weights, QueryVectors())
 
     def search(self, body: Any, image: bytes | None = None) -> dict[str, Any]:
         """Answer a request body (its form: `query_api.form.SearchModel`); `image` adds a picture term.
@@ -49,7 +60,8 @@ class SearchService:
         Raises InvalidRequest, NothingToSearch, EncoderError and what `Searcher.search` raises.
         """
         started = time.perf_counter()
-        request = parse(body, self.schema, image)
+        with stage("parse"):
+            request = parse(body, self.schema, image)
         return self._answer(request, started)
 
     def recommend(self, body: Any) -> dict[str, Any]:
@@ -58,7 +70,9 @@ class SearchService:
         Raises what `search` raises.
         """
         started = time.perf_counter()
-        return self._answer(parse_recommend(body, self.schema, tuple(self._graphs), self._seen), started)
+        with stage("parse"):
+            request = parse_recommend(body, self.schema, tuple(self._graphs), self._seen)
+        return self._answer(request, started)
 
     def _seen(self, user: str) -> tuple[str, ...]:
         """The ids of the items that a user has seen, by any graph. Raises BadTerm."""
@@ -67,6 +81,10 @@ class SearchService:
     def _answer(self, request: SearchRequest, started: float) -> dict[str, Any]:
         planned = make_plan(request, self.schema, self._encoders, self._weights, self._searcher)
         page = self._searcher.search(planned.plan)
+        for modality in planned.degraded:
+            happened("degraded", modality)
+        if page.partial is not None:
+            happened("partial")
         languages = self.schema.languages
         paths = explained(page, request.terms, planned.items, self._graphs, languages) if request.paths else None
         answer = respond.response(page, planned, request, _milliseconds_since(started), paths)
@@ -124,11 +142,14 @@ class SearchService:
         return self._searcher.count()
 
     def warm(self) -> None:
-        """Load what the first query would wait for."""
+        """Load what the first query would wait for, unless that was done. Raises EncoderError."""
+        if self._warm:
+            return
         for encoder in self._encoders.values():
             encoder.encode_query(TextTerm("warm"))
         for graph in self._graphs.values():
             graph.search("warm", 1, ())
+        self._warm = True
 
     def close(self) -> None:
         self._searcher.close()

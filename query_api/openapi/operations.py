@@ -48,4 +48,5 @@ SIMILAR = Operation(
 ITEM_BY_ID = Operation("items", "search", answers.ItemAnswer, refusals=(404, *ENGINE), kept=True, place=PLACE)
 CONFIG = Operation("items", "search", answers.ConfigAnswer, kept=True)
 ALIVE = Operation("operations", None, answers.AliveAnswer)
+METRICS = Operation("operations", "admin", ("text/plain",))
 READY = Operation("operations", None, answers.ReadyAnswer, refusals=ENGINE)

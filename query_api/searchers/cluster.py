@@ -26,6 +26,7 @@ from query_api.bodies.words import suggest_body
 from query_api.rrf import fuse, list_plans
 from query_api.searchers import IndexState
 from query_api.searchers.answers import incomplete, read_hit, read_item, read_suggestions
+from query_api.stages import stage
 
 JSON = dict[str, Any]
 
@@ -272,7 +273,8 @@ class ClusterSearcher:
         hits = {}
         if ranked:
             body = ids_body(plan, [r.id for r in ranked], known.schema, known.dialect)
-            (answer,) = self._send([body], plan, known, named=True)
+            with stage("attribution"):
+                (answer,) = self._send([body], plan, known, named=True)
             answers = [*answers, answer]
             hits = {hit["_id"]: read_hit(hit, 0.0, known.schema) for hit in answer["hits"]["hits"]}
         return Page(

@@ -1,14 +1,25 @@
-"""The service as a process."""
+"""The service as a process: how it refuses, logs, stops, and gets over the loss of a worker."""
 
 from __future__ import annotations
 
 import http.client
 import json
+import os
+import signal
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+
+from es_mappings.settings import Settings
+from query_api.keys import KeyRing
+from served import running
+
+BODY = b'{"query": "sofa", "size": 3}'
 
 
 @contextmanager
@@ -17,6 +28,13 @@ def connected(service: str) -> Iterator[http.client.HTTPConnection]:
     assert address.hostname
     with closing(http.client.HTTPConnection(address.hostname, address.port, timeout=30)) as connection:
         yield connection
+
+
+def asked(service: str, path: str, **headers: str) -> tuple[int, Any]:
+    with connected(service) as connection:
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
 
 
 @pytest.mark.parametrize(
@@ -44,7 +62,70 @@ def test_what_never_reaches_the_application_is_refused_by_a_problem_too(
 
 
 def test_the_longest_words_fit_into_an_address(service: str) -> None:
-    with connected(service) as connection:
-        connection.request("GET", "/v1/search?size=1&q=" + "%E6%A4%85" * 500)
+    assert asked(service, "/v1/search?size=1&q=" + "%E6%A4%85" * 500)[0] == 200
+
+
+def test_a_request_that_runs_is_answered_before_the_service_stops(shop: Settings, shop_folder: Path) -> None:
+    with running(shop, shop_folder / "maxcos.toml") as (url, process), connected(url) as connection:
+        connection.putrequest("POST", "/v1/search")
+        connection.putheader("Content-Type", "application/json")
+        connection.putheader("Content-Length", str(len(BODY)))
+        connection.endheaders(BODY[:5])
+        time.sleep(0.5)  # until a thread reads it
+        process.send_signal(signal.SIGTERM)
+        time.sleep(1)
+        assert process.poll() is None
+        connection.send(BODY[5:])
         answer = connection.getresponse()
-        assert answer.status == 200, answer.read()
+        assert answer.status == 200
+        assert len(json.loads(answer.read())["hits"]) == 3
+        assert process.wait(20) == 0
+
+
+def workers(process: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text("ascii").split()]
+
+
+def test_a_worker_that_is_killed_is_replaced(shop: Settings, shop_folder: Path) -> None:
+    with running(shop, shop_folder / "maxcos.toml") as (url, process):
+        (worker,) = workers(process.pid)
+        os.kill(worker, signal.SIGKILL)
+        answers = 0
+        for _ in range(300):
+            try:
+                answers += asked(url, "/v1/search?q=sofa")[0] == 200
+            except (OSError, http.client.HTTPException):
+                time.sleep(0.1)
+            if answers:
+                break
+        assert answers
+        assert workers(process.pid) != [worker]
+
+
+def test_logs_are_lines_of_json_that_hold_no_key(shop: Settings, shop_folder: Path, tmp_path: Path) -> None:
+    keys = tmp_path / "keys.json"
+    key, secret = KeyRing(keys).create("shop", ["search"])
+    output = tmp_path / "log"
+    with (
+        output.open("w", encoding="utf-8") as file,
+        running(shop, shop_folder / "maxcos.toml", file, MAXCOS_SERVICE__KEYS=str(keys)) as (url, _),
+    ):
+        bearer = f"Bearer {secret}"
+        name = {"X-Request-Id": "walk-1"}
+        assert asked(url, "/v1/search?q=a+secret+wish", Authorization=bearer, **name)[0] == 200
+        assert asked(url, f"/v1/search?q=a&api_key={secret}", Authorization=bearer)[0] == 400
+        assert asked(url, "/v1/search?q=a", Authorization=f"Bearer {secret}x")[0] == 401
+        assert asked(url, f"/v1/search?q={secret}" + "x" * 9000, Authorization=bearer)[0] == 414
+    text = output.read_text("utf-8")
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert secret not in text
+    assert "secret" not in text.replace("secrets", "")
+    (line,) = [line for line in lines if line.get("request_id") == "walk-1"]
+    assert (line["event"], line["level"], line["path"], line["key"]) == ("request", "info", "/v1/search", key.id)
+    assert line["stages"]["engine"] > 0
+    assert [line["status"] for line in lines if line["event"] == "request" and line["path"] != "/readyz"] == [
+        200,
+        400,
+        401,
+    ]
+    assert any(line["logger"] == "gunicorn.error" and "too large" in line["event"] for line in lines)
