@@ -37,8 +37,17 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
+KINDS = ("text", "image", "item", "entity", "user", "vector")
+ONE_KIND: list[Any] = [
+    {"required": [kind], "properties": {kind: {"type": "array" if kind == "vector" else "string"}}} for kind in KINDS
+]
+"""Exactly one kind of term, as JSON Schema says it; `TermModel` checks it by itself."""
+
+
 class TermModel(_Model):
     """One part of a query: exactly one of text, image (base64), item, entity, user, or a vector of a space."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": ONE_KIND})
 
     text: str | None = Field(None, min_length=1, max_length=MAX_TEXT)
     image: str | None = None
@@ -54,8 +63,7 @@ class TermModel(_Model):
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        given = (self.text, self.image, self.item, self.entity, self.user, self.vector)
-        if sum(value is not None for value in given) != 1:
+        if sum(getattr(self, kind) is not None for kind in KINDS) != 1:
             raise ValueError("a term is exactly one of text, image, item, entity, user or vector")
         return self
 

@@ -118,7 +118,7 @@ def _bodies(operation: Operation, reference: JSON) -> JSON:
     content: JSON = {"application/json": {"schema": reference, **({"examples": examples} if examples else {})}}
     if operation.picture:
         parts = {
-            "image": {"type": "string", "contentMediaType": "application/octet-stream", "description": "A picture."},
+            "image": {"type": "string", "format": "binary", "description": "A picture."},
             "request": reference,
         }
         form = {"type": "object", "properties": parts, "required": ["image"], "additionalProperties": False}
