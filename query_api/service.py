@@ -37,8 +37,9 @@ class SearchService:
         """remembered: where to keep the vectors of terms; None: every term is encoded each time."""
         self.schema = schema
         self._encoders = encoders
+        self._asked = encoders
         if remembered is not None:
-            self._encoders = {m: RememberingEncoder(m, e, remembered) for m, e in encoders.items()}
+            self._asked = {m: RememberingEncoder(m, e, remembered) for m, e in encoders.items()}
         self._graphs = {modality: e for modality, e in encoders.items() if isinstance(e, Graph)}
         self._searcher = searcher
         self._weights = dict(weights or {})
@@ -79,7 +80,7 @@ class SearchService:
         return tuple(dict.fromkeys(item for graph in self._graphs.values() for item in graph.seen(user)))
 
     def _answer(self, request: SearchRequest, started: float) -> dict[str, Any]:
-        planned = make_plan(request, self.schema, self._encoders, self._weights, self._searcher)
+        planned = make_plan(request, self.schema, self._asked, self._weights, self._searcher)
         page = self._searcher.search(planned.plan)
         for modality in planned.degraded:
             happened("degraded", modality)

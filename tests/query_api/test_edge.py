@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
+from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
 
-from es_mappings.settings import Settings
+from es_mappings.settings import EngineSettings, PageSettings, Settings
+from maxcos.build import ingest_file
 from query_api.app import create_app
 
 GZIP = {"Accept-Encoding": "gzip, br"}
@@ -102,6 +104,27 @@ def test_an_id_may_be_an_address(client: FlaskClient) -> None:
     answer = client.get("/v1/items/http://shop/1")
     assert answer.status_code == 404
     assert "http://shop/1" in json.loads(answer.data)["detail"]
+
+
+@pytest.mark.parametrize("path", ["../secret.png", "a/../../secret.png", "/etc/secret.png", "inside.txt", ""])
+def test_an_item_s_picture_stays_below_its_folder(tmp_path: Path, path: str) -> None:
+    """Items come from elsewhere too: where one says its picture is, is not to be trusted."""
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    media = tmp_path / "media"
+    media.mkdir()
+    (media / "inside.png").write_bytes(b"picture")
+    (media / "inside.txt").write_bytes(b"text")
+    items = tmp_path / "items.jsonl"
+    lines = [{"id": "bad", "title": "bad", "image": path}, {"id": "good", "title": "good", "image": "inside.png"}]
+    items.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+    settings = Settings(
+        engine=EngineSettings(url=f"embedded:{tmp_path / 'store'}"), page=PageSettings(image="image", media=media)
+    )
+    ingest_file(items, settings)
+    client = create_app(settings).test_client()
+    with client.get("/v1/items/good/image") as good:
+        assert good.data == b"picture"
+    assert client.get("/v1/items/bad/image").status_code == 404
 
 
 def test_a_problem_may_quote_half_a_pair_of_surrogates(client: FlaskClient) -> None:
