@@ -100,8 +100,14 @@ class NothingToSearch(MaxcosError):
     title = "The query reaches nothing"
 
 
+class JudgmentsError(MaxcosError):
+    """Judged queries that cannot be read, or that the index cannot be asked."""
+
+    title = "Judgments are wrong"
+
+
 class CalibrationError(MaxcosError):
-    """There is nothing to calibrate with: judgments that cannot be read, or no queries with known answers."""
+    """There is nothing to calibrate with: no queries with known answers."""
 
     title = "Cannot calibrate"
 

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -331,6 +331,62 @@ def calibrate(
     judged = (queries, qrels) if queries is not None and qrels is not None else None
     report = calibrate(load_settings(config), judged=judged, held_out=held_out, sample=sample, seed=seed)
     print_report(report, as_json)
+
+
+@main.command("eval")
+@CONFIG
+@click.option("--queries", type=TRIPLES, help="JSON lines: id, query, perhaps language.")
+@click.option("--qrels", type=TRIPLES, help="TREC: query, 0, item, grade.")
+@click.option("--ablate", is_flag=True, help="Also leave out one modality at a time.")
+@click.option("--json", "output", type=click.Path(path_type=Path, dir_okay=False), help="Write all of it there.")
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write a page with plots there.")
+@click.option("--benchmark", metavar="NAME", help="Public data instead: emoji-zh, emoji-en or emoji (both).")
+@click.option("--split", type=click.Choice(["dev", "test"]), default="test", show_default=True, help="Of a benchmark.")
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path),
+    default=Path("benchmark"),
+    show_default=True,
+    help="A benchmark's data.",
+)
+@click.option("--engine", metavar="URL", help="Where a benchmark's index is made. Default: embedded in its folder.")
+def evaluate(
+    config: Path,
+    queries: Path | None,
+    qrels: Path | None,
+    ablate: bool,
+    output: Path | None,
+    html: Path | None,
+    benchmark: str | None,
+    split: Literal["dev", "test"],
+    folder: Path,
+    engine: str | None,
+) -> None:
+    """Ask judged queries by words, by each modality, and by every fusion of them, and say what each is worth.
+
+    nDCG@10, MRR@10 and recall@100 with intervals, paired differences, the time of a query, and who decides the first
+    hits; by language, if the queries name theirs.
+    """
+    from es_mappings.settings import load_settings
+    from maxcos.evaluation import benchmark as benchmarks
+    from maxcos.evaluation import report as reports
+
+    if (queries is None) != (qrels is None) or (benchmark is None) == (queries is None):
+        raise click.UsageError("give --queries with --qrels, or --benchmark")
+    if benchmark is not None:
+        settings, files = benchmarks.build(benchmark, folder, engine, lambda text: click.echo(text, err=True))
+        queries, qrels = files.queries(split), files.qrels(split)
+    else:
+        settings = load_settings(config)
+    assert queries is not None and qrels is not None  # one of both ways gave them
+    found = reports.evaluate(settings, queries, qrels, ablate=ablate)
+    reports.print_report(found)
+    if output is not None:
+        output.write_text(reports.as_json(found) + "\n", "utf-8")
+    if html is not None:
+        from maxcos.evaluation.page import write_page
+
+        write_page(found, settings, html)
 
 
 @main.command()

@@ -20,9 +20,9 @@ from es_mappings.settings import Settings
 from es_mappings.types import Calibration, Centre, ItemTerm, StoredItem, Vector
 from ingest.sinks import open_sink
 from maxcos.calibration import pseudo
-from maxcos.calibration.judgments import Judged, read_judged
 from maxcos.calibration.pairs import Encode, Question, compare, matrices
 from maxcos.calibration.report import Fitted, fit_and_report
+from maxcos.judgments import Judged, read_judged
 from maxcos.media import pictures
 from query_api.planner import combine
 from query_api.searchers import Searcher, open_searcher

@@ -1,0 +1,1 @@
+"""`maxcos eval`: what each modality and each fusion is worth, by judged queries."""
