@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -32,8 +32,15 @@ class Gate:
     purgatory 3.0 nor circuitbreaker 2.1 is made for threads.
     """
 
-    def __init__(self, pause: float = PAUSE_SECONDS, places: int = PLACES, queue: float = QUEUE_SECONDS) -> None:
+    def __init__(
+        self,
+        pause: float = PAUSE_SECONDS,
+        places: int = PLACES,
+        queue: float = QUEUE_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._pause = pause
+        self._clock = clock
         self._queue = queue
         self._lock = threading.Lock()
         self._places = threading.BoundedSemaphore(places)
@@ -67,13 +74,13 @@ class Gate:
         with self._lock:
             self._failures = self._failures + 1 if failed else 0
             if self._failures >= FAILURES:
-                self._asked_again = time.monotonic() + self._pause
+                self._asked_again = self._clock() + self._pause
 
     def _refuse_while_gone(self, *, trying: bool) -> None:
         with self._lock:
             if self._failures < FAILURES:
                 return
-            now = time.monotonic()
+            now = self._clock()
             if now < self._asked_again:
                 happened("engine not asked")
                 raise EngineUnavailable(

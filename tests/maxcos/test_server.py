@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -66,20 +67,23 @@ def test_the_longest_words_fit_into_an_address(service: str) -> None:
 
 
 def test_a_request_that_runs_is_answered_before_the_service_stops(shop: Settings, shop_folder: Path) -> None:
-    with running(shop, shop_folder / "maxcos.toml") as (url, process), connected(url) as connection:
-        connection.putrequest("POST", "/v1/search")
-        connection.putheader("Content-Type", "application/json")
-        connection.putheader("Content-Length", str(len(BODY)))
-        connection.endheaders(BODY[:5])
-        time.sleep(0.5)  # until a thread reads it
-        process.send_signal(signal.SIGTERM)
-        time.sleep(1)
-        assert process.poll() is None
-        connection.send(BODY[5:])
-        answer = connection.getresponse()
-        assert answer.status == 200
-        assert len(json.loads(answer.read())["hits"]) == 3
-        assert process.wait(20) == 0
+    head = (
+        "POST /v1/search HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(BODY)}\r\nExpect: 100-continue\r\n\r\n"
+    )
+    with running(shop, shop_folder / "maxcos.toml") as (url, process):
+        address = (urlsplit(url).hostname, urlsplit(url).port)
+        with socket.create_connection(address, timeout=60) as connection:
+            connection.sendall(head.encode())
+            assert b"100 Continue" in connection.recv(1000)  # a thread waits for the body
+            process.send_signal(signal.SIGTERM)
+            time.sleep(1)  # it has time to stop too early
+            connection.sendall(BODY)
+            with closing(http.client.HTTPResponse(connection)) as answer:
+                answer.begin()
+                assert answer.status == 200
+                assert len(json.loads(answer.read())["hits"]) == 3
+        assert process.wait(30) == 0
 
 
 def workers(process: int) -> list[int]:

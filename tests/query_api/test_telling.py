@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 
+from encoders.contract import Encoder, load_encoders
+from es_mappings.errors import EncoderError
 from es_mappings.settings import Settings
+from es_mappings.types import Term, Vector
 from query_api.app import create_app
 from query_api.keys import KeyRing
+from query_api.searchers import open_searcher
 from query_api.service import SearchService
 
 
@@ -53,6 +58,27 @@ def test_requests_are_counted_by_route_and_timed_by_stage(client: FlaskClient) -
         assert found["maxcos_vectors_made_total", modality] == 1
         assert found["maxcos_vectors_remembered_total", modality] == 1
     assert found["process_resident_memory_bytes",] > 0
+
+
+class Broken:
+    """An encoder whose weights have gone away."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.spaces, self.provenance = encoder.spaces, encoder.provenance
+        self.encode_items = encoder.encode_items
+
+    def encode_query(self, term: Term) -> Mapping[str, Vector]:
+        raise EncoderError("the weights are gone")
+
+
+def test_answers_without_a_modality_are_counted(shop: Settings, search: SearchService) -> None:
+    encoders = load_encoders(shop.modalities)
+    searcher = open_searcher(shop.engine, search.schema)
+    service = SearchService(search.schema, {**encoders, "image": Broken(encoders["image"])}, searcher)
+    client = create_app(shop, service).test_client()
+    answer = client.post("/v1/search", json={"query": "sofa"})
+    assert (answer.status_code, answer.get_json()["degraded"]) == (200, ["image"])
+    assert numbers(client)["maxcos_degraded_total", "image"] == 1
 
 
 def test_only_who_may_see_the_numbers_sees_them(shop: Settings, search: SearchService, tmp_path: Path) -> None:

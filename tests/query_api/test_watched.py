@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,7 +12,17 @@ from es_mappings.errors import EngineRefused, EngineUnavailable, MaxcosError
 from query_api.searchers.watched import FAILURES, Gate
 from query_api.stages import record
 
-PAUSE = 0.2
+PAUSE = 5.0
+
+
+class Clock:
+    """Time that passes when the test says so."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 def fail(gate: Gate, error: MaxcosError) -> str:
@@ -52,24 +61,26 @@ def waiting(gate: Gate, threads: int) -> Iterator[threading.Event]:
 
 
 def test_an_engine_that_is_gone_is_not_asked_until_the_pause_is_over() -> None:
-    gate = Gate(pause=PAUSE)
+    clock = Clock()
+    gate = Gate(pause=PAUSE, clock=clock)
     kept = record()
     fails(gate, FAILURES)
     assert "did not answer" in fail(gate, EngineUnavailable("gone"))
     assert kept.events["engine not asked", ""] == 1
-    time.sleep(PAUSE)
+    clock.now += PAUSE
     assert fail(gate, EngineUnavailable("gone")) == "gone"
     assert "did not answer" in fail(gate, EngineUnavailable("gone"))
-    time.sleep(PAUSE)
+    clock.now += PAUSE
     with gate.passing():
         pass
     fails(gate, FAILURES - 1)
 
 
 def test_only_one_request_tries_whether_the_engine_is_back() -> None:
-    gate = Gate(pause=PAUSE)
+    clock = Clock()
+    gate = Gate(pause=PAUSE, clock=clock)
     fails(gate, FAILURES)
-    time.sleep(PAUSE)
+    clock.now += PAUSE
     with waiting(gate, 1):
         assert "did not answer" in fail(gate, EngineUnavailable("gone"))
     assert fail(gate, EngineUnavailable("gone")) == "gone"
@@ -92,14 +103,15 @@ def test_only_so_many_wait_and_the_others_are_told_to_come_again() -> None:
 
 
 def test_what_comes_from_memory_does_not_prove_that_the_engine_is_there() -> None:
-    gate = Gate(pause=PAUSE)
+    clock = Clock()
+    gate = Gate(pause=PAUSE, clock=clock)
     for _ in range(FAILURES):
         with gate.passing(remembered=True):
             pass
         fails(gate, 1)
     with pytest.raises(EngineUnavailable, match="did not answer"), gate.passing(remembered=True):
         pass
-    time.sleep(PAUSE)
+    clock.now += PAUSE
     with gate.passing(remembered=True):  # and it does not take the place of the request that tries
         pass
     with gate.passing():
