@@ -48,6 +48,7 @@ def document(app: Flask, *, keys: bool) -> JSON:
     return {
         "openapi": "3.1.0",
         "info": {"title": "maxcos", "version": version("maxcos"), "description": ABOUT},
+        "tags": [{"name": name} for name in ("search", "items", "operations")],
         "paths": paths,
         "components": components,
     }

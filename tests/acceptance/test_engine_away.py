@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from flask.testing import FlaskClient
@@ -40,3 +41,17 @@ def test_an_engine_that_hangs_is_left_alone_until_it_is_back(shop_on_cluster: Se
                 break
             time.sleep(0.5)
         assert after["hits"] == before["hits"]
+
+
+def test_those_who_come_while_the_first_one_waits_do_not_ask_in_vain_again(shop_on_cluster: Settings) -> None:
+    """A service that starts while the engine hangs: nothing is known of the index yet, and all have to know."""
+    with switched(shop_on_cluster.engine.url) as line:
+        line.on.clear()
+        engine = shop_on_cluster.engine.model_copy(update={"url": line.url, "timeout": 3.0})
+        app = create_app(shop_on_cluster.model_copy(update={"engine": engine}))
+        with ThreadPoolExecutor(FAILURES) as threads:
+            answers = list(threads.map(lambda _: search(app.test_client()), range(FAILURES)))
+        assert [(status, wait) for status, wait, _ in answers] == [(503, "5")] * FAILURES
+        assert line.connections < FAILURES
+        _, _, problem = search(app.test_client())
+        assert "in a row" in problem["detail"]

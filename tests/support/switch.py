@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 class Switch:
     url: str
     on: threading.Event = field(default_factory=threading.Event)
+    connections: int = 0
 
 
 @contextmanager
@@ -36,6 +37,7 @@ def switched(engine: str) -> Iterator[Switch]:
         with suppress(OSError):
             while True:
                 near, _ = listener.accept()
+                switch.connections += 1
                 far = socket.create_connection((address.hostname, address.port))
                 opened.extend((near, far))
                 for ends in ((near, far), (far, near)):
