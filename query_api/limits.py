@@ -17,6 +17,7 @@ MAX_FACETS = 20
 MAX_RANGES = 50
 MAX_SORTS = 5
 MAX_FIELDS = 100
-MAX_COUNT = 2_147_483_647
+MAX_COUNT = 2_147_483_646
+"""Engines count in 32 bits, and are asked for one more, which tells whether there are more."""
 MAX_SUGGESTIONS = 20
 MAX_ENTITIES = 100

@@ -23,6 +23,8 @@ def answer_with_problems(app: Flask) -> None:
     @app.errorhandler(MaxcosError)
     def refuse(error: MaxcosError) -> Response:
         problems = error.problems if isinstance(error, InvalidRequest) else ()
+        if error.status >= 500:
+            logger.warning("%s: %s", error.title, error)
         response = _problem(error.status, error.title, str(error), problems)
         if isinstance(error, KeyRefused):
             response.headers["WWW-Authenticate"] = "Bearer"
