@@ -24,15 +24,16 @@ VERSION = f"onnx-1/{texts.VERSION}"
 
 
 def load(modality: str, settings: ModalitySettings, peers: Mapping[str, Encoder]) -> texts.TextEncoder:
-    """Open the graph that `model` names (0.5 s for 70 MB). It has no options of its own.
+    """Open the graph that `model` names (0.5 s for 70 MB). Options: scripts, see `texts.scripts_of`.
 
-    Raises SettingsError for unknown options, EncoderError when the file is missing or not such a graph.
+    Raises SettingsError for wrong options, EncoderError when the file is missing or not such a graph.
     """
-    settings.options()
+    settings.options("scripts")
+    scripts = texts.scripts_of(modality, settings)
     path = existing_file(Path(model_of(modality, settings)))
     session = _open(path)
     made_by = Provenance("onnx", fingerprint([path], VERSION), _dims(session, path))
-    return texts.TextEncoder(modality, made_by, lambda batch: _embed(session, batch))
+    return texts.TextEncoder(modality, made_by, lambda batch: _embed(session, batch), scripts)
 
 
 def _open(path: Path) -> onnxruntime.InferenceSession:

@@ -53,12 +53,13 @@ def load(modality: str, settings: ModalitySettings, peers: Mapping[str, Encoder]
     """Read the configuration of the model that `model` names: a folder, or the id of a hub's repository.
 
     Weights, and torch itself, are loaded when the first text is encoded.
-    Options: batch_size (1 to 32, default 32), texts per run of the network.
+    Options: batch_size (1 to 32, default 32), texts per run of the network; scripts, see `texts.scripts_of`.
     Raises SettingsError for wrong options, EncoderError when the model is missing or needs what is not built
     here, ImportError when a package is not installed.
     """
     require("transformers", "torch")
     batch_size = _batch_size(modality, settings)
+    scripts = texts.scripts_of(modality, settings)
     folder = _folder(model_of(modality, settings))
     pooling = _pooling(folder)
     files = sorted({path for pattern in FILES for path in folder.glob(pattern) if path.is_file()})
@@ -66,11 +67,11 @@ def load(modality: str, settings: ModalitySettings, peers: Mapping[str, Encoder]
         raise EncoderError(f"{folder}: no model*.safetensors (weights in other formats are not read)")
     made_by = Provenance("transformers", fingerprint(files, f"{VERSION}/{pooling}"), _dims(folder))
     network = Once(lambda: _network(folder, pooling))
-    return texts.TextEncoder(modality, made_by, lambda batch: _embed(network(), batch, batch_size))
+    return texts.TextEncoder(modality, made_by, lambda batch: _embed(network(), batch, batch_size), scripts)
 
 
 def _batch_size(modality: str, settings: ModalitySettings) -> int:
-    value = settings.options("batch_size").get("batch_size", MAX_BATCH)
+    value = settings.options("batch_size", "scripts").get("batch_size", MAX_BATCH)
     try:
         size = int(value)  # from the environment it comes as a string
     except (TypeError, ValueError):

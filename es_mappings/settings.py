@@ -112,11 +112,18 @@ class LexicalSettings(_Section):
         return self
 
 
+class MemberSettings(_Section):
+    """One of several encoders that make a modality's vectors together."""
+
+    encoder: str
+    model: str
+
+
 class ModalitySettings(BaseModel):
     """One modality. Further names are options of its encoder, which refuses those it does not know.
 
     relations: by a record's field the relation of the knowledge graph that its values stand in to the item; an option
-    too, but one that decides what is read of a record.
+    too, but one that decides what is read of a record. members: of an ensemble.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -126,6 +133,7 @@ class ModalitySettings(BaseModel):
     source: tuple[str, ...]
     weight: float = Field(1.0, ge=0)
     relations: dict[str, str] = Field(default_factory=dict)
+    members: tuple[MemberSettings, ...] = ()
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -139,7 +147,8 @@ class ModalitySettings(BaseModel):
 
     def options(self, *known: str) -> dict[str, Any]:
         """The encoder's own options. Raises SettingsError when one of them is not in `known`."""
-        given = {**(self.model_extra or {}), **({"relations": self.relations} if self.relations else {})}
+        own = {"relations": self.relations, "members": self.members}
+        given = {**(self.model_extra or {}), **{name: value for name, value in own.items() if value}}
         unknown = sorted(set(given) - set(known))
         if unknown:
             raise SettingsError(
@@ -269,12 +278,15 @@ def _absolute(settings: Settings, folder: Path) -> Settings:
     if engine.url.startswith("embedded:"):
         place = (folder / engine.url.removeprefix("embedded:")).resolve()
         engine = engine.model_copy(update={"url": f"embedded:{place}"})
-    modalities = {
-        name: m.model_copy(update={"model": _anchored(m.model, folder)}) for name, m in settings.modalities.items()
-    }
+    modalities = {name: _anchored_models(modality, folder) for name, modality in settings.modalities.items()}
     page = settings.page.model_copy(update={"media": (folder / settings.page.media).resolve()})
     service = settings.service.model_copy(update={"keys": (folder / settings.service.keys).resolve()})
     return settings.model_copy(update={"engine": engine, "modalities": modalities, "page": page, "service": service})
+
+
+def _anchored_models(modality: ModalitySettings, folder: Path) -> ModalitySettings:
+    members = tuple(m.model_copy(update={"model": _anchored(m.model, folder)}) for m in modality.members)
+    return modality.model_copy(update={"model": _anchored(modality.model, folder), "members": members})
 
 
 def _anchored(model: str | None, folder: Path) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import chain
@@ -17,10 +18,15 @@ from es_mappings.types import Centre, EncodedItem, Item, TextTerm, Vector
 SAMPLE = 2000
 """So many items, if there are that many, are encoded before the index is made."""
 MOST_TEXTS = 500
+HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]{3,}")
 
 
 def sample_centres(sample: Sequence[EncodedItem], schema: Schema, encoders: Mapping[str, Encoder]) -> dict[str, Centre]:
-    """The items' means, and the means of what people may type: the items' own titles, as queries.
+    """The items' means, and the means of what people may type: words of the items' own titles, as queries.
+
+    Words, not the titles: on 3,673 keywords for emoji the mean of whole titles gives nDCG@10 of 0.416, 0.488 and 0.448
+    (English by two encoders, Chinese), that of words 0.474, 0.499 and 0.458, and that of the keywords themselves 0.481,
+    0.499 and 0.457.
 
     Pictures and entities have no mean of their own. A picture that is asked for and the picture of an item go through
     the same network (on the demo's icons, cropped by half and mirrored, the mean of 128 queries is 0.10 from that of
@@ -30,7 +36,9 @@ def sample_centres(sample: Sequence[EncodedItem], schema: Schema, encoders: Mapp
     for encoded in sample:
         for space, vector in encoded.vectors.items():
             items[space].append(vector)
-    texts = _titles([encoded.item for encoded in sample], schema)
+    draw = random.Random(0)
+    titles = _titles([encoded.item for encoded in sample], schema, draw)
+    texts = list(dict.fromkeys(words_of(title, draw) for title in titles))
     queries: dict[str, list[Vector]] = defaultdict(list)
     for encoder, text in ((encoder, text) for encoder in encoders.values() for text in texts):
         for space, vector in _encoded(encoder, text).items():
@@ -51,8 +59,21 @@ def _encoded(encoder: Encoder, text: str) -> Mapping[str, Vector]:
         return {}
 
 
-def _titles(items: Sequence[Item], schema: Schema) -> list[str]:
+def _titles(items: Sequence[Item], schema: Schema, draw: random.Random) -> list[str]:
     """Distinct values of the fields that complete what a user types; MOST_TEXTS random ones where there are more."""
     values = chain.from_iterable(as_values(lookup(item.source, name)) for item in items for name in schema.suggest)
     texts = list(dict.fromkeys(text for value in values if (text := str(value).strip())))
-    return texts if len(texts) <= MOST_TEXTS else random.Random(0).sample(texts, MOST_TEXTS)
+    return texts if len(texts) <= MOST_TEXTS else draw.sample(texts, MOST_TEXTS)
+
+
+def words_of(title: str, draw: random.Random) -> str:
+    """One or two words of a title, side by side; of a word in Chinese characters two of these."""
+    words = title.split()
+    many = draw.randint(1, min(2, len(words)))
+    start = draw.randint(0, len(words) - many)
+    return HAN.sub(lambda word: _two(word[0], draw), " ".join(words[start : start + many]))
+
+
+def _two(word: str, draw: random.Random) -> str:
+    start = draw.randint(0, len(word) - 2)
+    return word[start : start + 2]

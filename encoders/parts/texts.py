@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from encoders.contract import Encoded, unit
-from es_mappings.errors import BadInput
+from encoders.parts.scripts import NONE, SCRIPTS, script
+from es_mappings.errors import BadInput, SettingsError
+from es_mappings.settings import ModalitySettings
 from es_mappings.types import Matrix, Provenance, Space, Term, TextTerm, Vector
 
 VERSION = "texts-1"
@@ -20,6 +22,19 @@ REMEMBERED = 1024
 
 Embed = Callable[[Sequence[str]], Matrix]
 """n non-empty texts to an (n, dims) matrix whose rows need not be of unit length."""
+
+
+def scripts_of(modality: str, settings: ModalitySettings) -> frozenset[str]:
+    """The option `scripts`: those of the queries that an encoder understands; empty for all.
+
+    A query in another script gets no vector rather than a wrong one.
+    Raises SettingsError for what is no list of scripts.
+    """
+    given = (settings.model_extra or {}).get("scripts", [])
+    if not isinstance(given, list) or not set(map(str, given)) <= set(SCRIPTS):
+        known = ", ".join(SCRIPTS)
+        raise SettingsError(f"modalities.{modality}.scripts: {given!r} is no list of scripts, which are {known}")
+    return frozenset(given)
 
 
 def gather(values: Sequence[Any]) -> str | None:
@@ -70,12 +85,13 @@ def _clean(text: str) -> str | None:
 
 
 class TextEncoder:
-    """A text modality with one space; thread safe if `embed` is."""
+    """A text modality with one space; thread safe if `embed` is. scripts: see `scripts_of`."""
 
-    def __init__(self, modality: str, made_by: Provenance, embed: Embed) -> None:
+    def __init__(self, modality: str, made_by: Provenance, embed: Embed, scripts: frozenset[str] = frozenset()) -> None:
         self._space = Space(modality, modality, made_by.dims)
         self._made_by = made_by
-        self._embed = embed
+        self.embed = embed
+        self._scripts = scripts
         # A query's text is asked for again by the modalities that build on this one.
         self._remembered = lru_cache(maxsize=REMEMBERED)(self._vector)
 
@@ -100,7 +116,7 @@ class TextEncoder:
                 continue
             if text is not None:
                 texts[index] = text
-        rows = self._embed(list(texts.values())) if texts else ()
+        rows = self.embed(list(texts.values())) if texts else ()
         for index, row in zip(texts, rows, strict=True):
             try:
                 vectors[index] = unit(row, "text")
@@ -109,11 +125,20 @@ class TextEncoder:
         return Encoded({self._space.name: vectors}, errors)
 
     def encode_query(self, term: Term) -> Mapping[str, Vector]:
-        """The vector of a text; nothing for a blank one and for other terms. See `_clean` for errors."""
+        """The vector of a text; nothing for a blank one, one in another script, and for other terms.
+
+        See `_clean` for errors.
+        """
         text = _clean(term.text) if isinstance(term, TextTerm) else None
-        return {} if text is None else {self._space.name: self._remembered(text)}
+        if text is None or not self._understands(text):
+            return {}
+        return {self._space.name: self._remembered(text)}
+
+    def _understands(self, text: str) -> bool:
+        """What has no letters, as numbers and emoji, everybody understands."""
+        return not self._scripts or script(text) in self._scripts | {NONE}
 
     def _vector(self, text: str) -> Vector:
-        vector = unit(self._embed([text])[0], "text")
+        vector = unit(self.embed([text])[0], "text")
         vector.setflags(write=False)  # every later caller gets this very array
         return vector

@@ -9,12 +9,13 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from encoders.parts.scripts import NONE
 from es_mappings.schema import Schema
 from es_mappings.types import Matrix
 from maxcos.audit import neighbours
 from maxcos.audit.groups import concerned, near, same
 from maxcos.audit.read import Gathered
-from maxcos.audit.scripts import NONE, expected
+from maxcos.audit.scripts import expected
 
 NEAR = 0.95
 """From this cosine on two items are nearly the same.

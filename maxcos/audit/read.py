@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from encoders.parts.scripts import script
 from es_mappings.schema import Schema, as_values, lookup
 from es_mappings.settings import Settings
 from es_mappings.types import StoredItem, Vector
-from maxcos.audit.scripts import script
 from maxcos.audit.vectors import fault
 from maxcos.media import files
 

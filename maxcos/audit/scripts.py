@@ -1,4 +1,4 @@
-"""Which script a text is written in, and which one its field is meant for.
+"""Which script a field is meant for.
 
 It is the script, not the language: German in an English field is not seen.
 """
@@ -6,22 +6,9 @@ It is the script, not the language: German in an English field is not seen.
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections import Counter
 from collections.abc import Mapping
 
-SCRIPTS = ("Latin", "Cyrillic", "Greek", "Arabic", "Hebrew", "Devanagari", "Thai", "Hangul", "Kana", "Han")
-_NAMES = {
-    **{script.upper(): script for script in SCRIPTS},
-    "CJK": "Han",
-    "HIRAGANA": "Kana",
-    "KATAKANA": "Kana",
-    "FULLWIDTH": "Latin",
-    "HALFWIDTH": "Kana",
-}
-"""The first word of a letter's Unicode name tells its script. (Compatibility forms are unified beforehand.)"""
-
-NONE, OTHER = "none", "other"
+from encoders.parts.scripts import NONE
 
 _LANGUAGES: Mapping[str, frozenset[str]] = {
     "zh": frozenset({"Han"}),
@@ -43,14 +30,6 @@ MAIN = 0.9
 """A field whose name says nothing is meant for the script that this share of its values has."""
 
 
-def script(text: str) -> str:
-    """The script of most letters; kana anywhere is Kana, since Japanese mixes it with Han. `none`: no letter at all."""
-    found = Counter(_script_of(c) for c in unicodedata.normalize("NFKC", text) if c.isalpha())
-    if not found:
-        return NONE
-    return "Kana" if found["Kana"] else max(found, key=lambda name: (found[name], name))
-
-
 def expected(field: str, counts: Mapping[str, int]) -> frozenset[str]:
     """The scripts that a field is meant for; empty when neither its name (`title_zh`, `title.ja`) nor its values say.
 
@@ -62,7 +41,3 @@ def expected(field: str, counts: Mapping[str, int]) -> frozenset[str]:
     written = {name: count for name, count in counts.items() if name != NONE}
     total = sum(written.values())
     return frozenset(name for name, count in written.items() if count >= MAIN * total)
-
-
-def _script_of(letter: str) -> str:
-    return _NAMES.get(unicodedata.name(letter, "").partition(" ")[0], OTHER)

@@ -45,7 +45,9 @@ class Pairs:
     """n pairs of a query and an item.
 
     cosines: by space (n,), NaN where the query or the item has no vector in it. relevant: (n,). question: (n,) numbers.
-    weights: (n,) that make PRIOR the share of relevant pairs among the queries of each kind.
+    weights: (n,) that make PRIOR the share of relevant pairs among the queries of each kind. The answers of a query
+    share a weight of one: a half of a title that a hundred titles have would else drown the titles themselves, and
+    teach that whatever is near in a graph is an answer.
     """
 
     cosines: Mapping[str, Floats]
@@ -78,7 +80,7 @@ def compare(
     """Compare every question with its known answers and with the sampled items, which count as irrelevant otherwise.
 
     items: see `matrices`; the first `sampled` are a random sample. represents: how many items of the index one of them
-    stands for; a known answer stands for itself.
+    stands for; an item that is known to be no answer stands for itself.
     """
     asked = [(question, directions) for question in questions if (directions := encode(question))]
     many = max(min(sampled, MOST_PAIRS // max(len(asked), 1)), 1)
@@ -88,8 +90,10 @@ def compare(
         known = question.relevant | question.irrelevant
         drawn = range(sampled) if many >= sampled else random.choice(sampled, many, replace=False).tolist()
         chosen = np.array(sorted({*drawn, *known} - question.ignored), dtype=np.int64)
-        relevant.append(np.isin(chosen, list(question.relevant)))
-        weights.append(np.where(np.isin(chosen, list(known)), 1.0, represents * sampled / many))
+        right = np.isin(chosen, list(question.relevant))
+        wrong = np.where(np.isin(chosen, list(known)), 1.0, represents * sampled / many)
+        relevant.append(right)
+        weights.append(np.where(right, 1 / max(int(right.sum()), 1), wrong))
         for space, matrix in items.items():
             cosines = matrix[chosen] @ directions[space] if space in directions else np.full(len(chosen), np.nan)
             columns[space].append(cosines.astype(np.float64))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -21,7 +22,7 @@ from es_mappings.provenance import Manifest, Receipt
 from es_mappings.schema import build_schema
 from es_mappings.settings import EngineSettings, LexicalSettings, ModalitySettings
 from es_mappings.types import EncodedItem, Item, Provenance, Space, Stored, Term, TextTerm, Tombstone, Vector
-from ingest.centres import MOST_TEXTS, SAMPLE
+from ingest.centres import MOST_TEXTS, SAMPLE, words_of
 from ingest.encoding import Encoding
 from ingest.pipeline import BATCH, Summary, ingest
 from ingest.records import Entry, Rejected
@@ -94,7 +95,7 @@ def stored(engine: EngineSettings) -> dict[str, Vector]:
     return {identifier: np.frombuffer(data, dtype=np.float32) for identifier, data in found}
 
 
-def test_a_new_index_is_centred_by_its_first_items_and_their_titles_as_queries(
+def test_a_new_index_is_centred_by_its_first_items_and_words_of_their_titles_as_queries(
     run: Run, engine: EngineSettings
 ) -> None:
     summary = run(items(0, 150))
@@ -105,10 +106,29 @@ def test_a_new_index_is_centred_by_its_first_items_and_their_titles_as_queries(
     titles = [f"title {n}" for n in range(150)]
     centre = found.centres["text"]
     np.testing.assert_allclose(centre.items, np.mean([direction(t) for t in titles], axis=0), atol=1e-6)
+    draw = random.Random(0)
+    asked = dict.fromkeys(words_of(title, draw) for title in titles)
+    assert {len(words.split()) for words in asked} == {1, 2}
     np.testing.assert_allclose(
-        centre.queries["text"], np.mean([direction(t.upper()) for t in titles], axis=0), atol=1e-6
+        centre.queries["text"], np.mean([direction(t.upper()) for t in asked], axis=0), atol=1e-6
     )
     np.testing.assert_allclose(stored(engine)["i7"], centred(direction("title 7"), centre.items), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("title", "possible"),
+    [
+        ("oak", {"oak"}),
+        ("red oak chair", {"red", "oak", "chair", "red oak", "oak chair"}),
+        ("椅子", {"椅子"}),
+        ("登山鞋", {"登山", "山鞋"}),
+        ("橡木 登山鞋", {"橡木", "登山", "山鞋", "橡木 登山", "橡木 山鞋"}),
+        ("ソファベッド", {"ソファベッド"}),
+    ],
+)
+def test_what_people_may_type_is_a_word_or_two(title: str, possible: set[str]) -> None:
+    draw = random.Random(0)
+    assert {words_of(title, draw) for _ in range(100)} == possible
 
 
 def test_an_index_keeps_its_centres(run: Run, engine: EngineSettings) -> None:

