@@ -46,6 +46,31 @@ class InvalidRequest(MaxcosError):
         return cls(FieldProblem(field, message))
 
 
+class KeyRefused(MaxcosError):
+    """The caller shows no key, or one that is not known."""
+
+    status = 401
+    title = "Key needed"
+
+
+class Forbidden(MaxcosError):
+    """The caller is known, or need not be, and may not do this."""
+
+    status = 403
+    title = "Forbidden"
+
+
+class TooManyRequests(MaxcosError):
+    """The caller has used up what it may ask for in a while. seconds: after how many it is worth another try."""
+
+    status = 429
+    title = "Too many requests"
+
+    def __init__(self, message: str, seconds: int) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
 class ItemNotFound(MaxcosError):
     """No item has that id."""
 

@@ -21,6 +21,7 @@ FieldType = Literal["keyword", "number", "date", "boolean"]
 NO_MODALITIES = frozenset({"lexical", "background", "id", "modalities", "encoded", "hash"})
 """What answers call a hit's words, what stands in for a missing modality, and what stands beside the vectors."""
 
+ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?")
 FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 
@@ -164,6 +165,28 @@ class PageSettings(_Section):
     media: Path = Path()
 
 
+class ServiceSettings(_Section):
+    """Who may ask the HTTP service, and how often.
+
+    keys: the file of API keys (their hashes). public: whether searching needs none; callers without one are then told
+    apart by their address. requests_per_minute: of each key, and of each such address. cors: the origins whose pages
+    may call from a browser ("https://shop.example"), or "*".
+    """
+
+    keys: Path = Path("maxcos.keys.json")
+    public: bool = False
+    requests_per_minute: int = Field(600, ge=1, le=1_000_000)
+    cors: tuple[str, ...] = ()
+
+    @field_validator("cors")
+    @classmethod
+    def _origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if origin != "*" and not ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin!r} is no origin: write https://HOST or https://HOST:PORT, or *")
+        return origins
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -177,6 +200,7 @@ class Settings(BaseSettings):
     lexical: LexicalSettings = LexicalSettings()
     modalities: dict[str, ModalitySettings] = Field(default_factory=dict)
     page: PageSettings = PageSettings()
+    service: ServiceSettings = ServiceSettings()
 
     @field_validator("modalities")
     @classmethod
@@ -249,14 +273,15 @@ def _refuse_secrets(path: Path | None) -> None:
 
 
 def _absolute(settings: Settings, folder: Path) -> Settings:
-    """Anchor the embedded store's folder, the models' files and the media at the settings file."""
+    """Anchor the embedded store's folder, the models' files, the media and the keys at the settings file."""
     engine = settings.engine
     if engine.url.startswith("embedded:"):
         place = (folder / engine.url.removeprefix("embedded:")).resolve()
         engine = engine.model_copy(update={"url": f"embedded:{place}"})
     modalities = {name: _anchored_models(modality, folder) for name, modality in settings.modalities.items()}
     page = settings.page.model_copy(update={"media": (folder / settings.page.media).resolve()})
-    return settings.model_copy(update={"engine": engine, "modalities": modalities, "page": page})
+    service = settings.service.model_copy(update={"keys": (folder / settings.service.keys).resolve()})
+    return settings.model_copy(update={"engine": engine, "modalities": modalities, "page": page, "service": service})
 
 
 def _anchored_models(modality: ModalitySettings, folder: Path) -> ModalitySettings:

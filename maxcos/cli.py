@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from maxcos.keys import keys
+
 if TYPE_CHECKING:
     from es_mappings.settings import Settings
 
@@ -463,6 +465,9 @@ def serve(config: Path, host: str, port: int) -> None:
     from es_mappings.settings import load_settings
 
     _serve(load_settings(config), host, port)
+
+
+main.add_command(keys)
 
 
 @main.command()

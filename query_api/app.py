@@ -2,54 +2,71 @@
 
 from __future__ import annotations
 
-import json
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import orjson
-from flask import Flask, Response, g, jsonify, request, send_from_directory
+from flask import Flask, Response, jsonify, request, send_from_directory
 from flask.json.provider import DefaultJSONProvider
-from werkzeug.exceptions import HTTPException
 
-from es_mappings.errors import FieldProblem, InvalidRequest, ItemNotFound, MaxcosError
+from es_mappings.errors import FieldProblem, InvalidRequest, ItemNotFound
 from es_mappings.schema import lookup
 from es_mappings.settings import PageSettings, Settings
-from query_api.form import MAX_ITEMS
+from query_api.edge.access import guard
+from query_api.edge.compression import compress_answers
+from query_api.edge.headers import kept, tell_browsers
+from query_api.edge.identity import name_requests
+from query_api.edge.problems import answer_with_problems
+from query_api.edge.telling import tell_operators
+from query_api.keys import KeyRing
+from query_api.limits import MAX_BODY, MAX_ITEMS
+from query_api.openapi import operations
+from query_api.openapi.describe import described, names_of
+from query_api.openapi.parameters import EntitiesParameters, SearchParameters, SimilarParameters, SuggestParameters
+from query_api.openapi.routes import add_description
 from query_api.service import SearchService
 
 PAGE = Path(__file__).parent / "page"
-MAX_BODY = 32 * 1024 * 1024
+PICTURE_SECONDS = 3600
 PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".avif"}
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-)
 
 
-def create_app(settings: Settings, service: SearchService | None = None) -> Flask:
-    """The application for these settings. Raises SettingsError and EncoderError; no engine is asked yet."""
+def create_app(settings: Settings, service: SearchService | None = None, keys: KeyRing | None = None) -> Flask:
+    """The application for these settings.
+
+    keys: who may ask; None: whoever is on this machine. Raises SettingsError and EncoderError; no engine is asked yet.
+    """
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     if isinstance(app.json, DefaultJSONProvider):
         app.json.sort_keys = False
         app.json.ensure_ascii = False
+    # An id may be an address: http://shop/1.
+    app.url_map.merge_slashes = False
     search = service or SearchService.from_settings(settings)
+    compress_answers(app)
+    tell_browsers(app, settings.service.cors)
+    tell_operators(app)
+    name_requests(app)
+    guard(app, settings.service, keys)
+    answer_with_problems(app)
     _add_search(app, search)
     _add_entities(app, search)
     _add_items(app, search, settings.page)
     _add_health(app, search)
     _add_page(app, search, settings)
-    _add_edges(app)
+    add_description(app, keys=keys is not None)
     return app
 
 
 def _add_search(app: Flask, search: SearchService) -> None:
     @app.get("/v1/search")
+    @described(operations.SEARCH_BY_WORDS)
     def search_by_words() -> Response:
-        given = _parameters("q", "size", "from", "fusion", "after")
+        """Find items by words."""
+        given = _parameters(*names_of(SearchParameters))
         body: dict[str, Any] = {"query": given.get("q", "")}
         body |= {name: _number(name) for name in ("size", "from") if name in given}
         body |= {"after": given["after"]} if "after" in given else {}
@@ -58,7 +75,9 @@ def _add_search(app: Flask, search: SearchService) -> None:
             return jsonify(search.search(body))
 
     @app.post("/v1/search")
+    @described(operations.SEARCH_BY_BODY)
     def search_by_body() -> Response:
+        """Find items by a list of weighted terms: words, pictures, items, entities, vectors, users."""
         if request.mimetype == "multipart/form-data":
             return jsonify(search.search(*_multipart()))
         if request.mimetype != "application/json":
@@ -66,7 +85,9 @@ def _add_search(app: Flask, search: SearchService) -> None:
         return jsonify(search.search(_json(request.get_data(), "body")))
 
     @app.post("/v1/why")
+    @described(operations.WHY)
     def why() -> Response:
+        """Tell which words and which part of its picture made an item a hit."""
         if request.mimetype == "multipart/form-data":
             return jsonify(search.why(*_multipart()))
         if request.mimetype != "application/json":
@@ -74,7 +95,9 @@ def _add_search(app: Flask, search: SearchService) -> None:
         return jsonify(search.why(_json(request.get_data(), "body")))
 
     @app.post("/v1/recommend")
+    @described(operations.RECOMMEND)
     def recommend() -> Response:
+        """Recommend items to a user, or to who likes some items."""
         if request.mimetype != "application/json":
             raise InvalidRequest.at("Content-Type", "must be application/json")
         items = {f"query[{position}].item": f"items[{position}]" for position in range(MAX_ITEMS)}
@@ -82,16 +105,20 @@ def _add_search(app: Flask, search: SearchService) -> None:
             return jsonify(search.recommend(_json(request.get_data(), "body")))
 
     @app.get("/v1/suggest")
+    @described(operations.SUGGEST)
     def suggest() -> Response:
-        given = _parameters("q", "size")
+        """Continue what is typed by titles of items."""
+        given = _parameters(*names_of(SuggestParameters))
         size = {"size": _number("size")} if "size" in given else {}
         return jsonify(search.suggest(given.get("q", ""), **size))
 
 
 def _add_entities(app: Flask, search: SearchService) -> None:
     @app.get("/v1/entities")
+    @described(operations.ENTITIES)
     def entities() -> Response:
-        given = _parameters("q", "size")
+        """Entities of the knowledge graph that a name may mean."""
+        given = _parameters(*names_of(EntitiesParameters))
         size = {"size": _number("size")} if "size" in given else {}
         return jsonify(search.entities(given.get("q", ""), **size))
 
@@ -142,16 +169,20 @@ def _json(data: bytes, field: str) -> Any:
 
 def _add_items(app: Flask, search: SearchService, page: PageSettings) -> None:
     @app.get("/v1/items/<path:identifier>/image")
+    @described(operations.IMAGE)
     def image(identifier: str) -> Response:
+        """An item's picture."""
         item = search.item(identifier)
         path = lookup(item["source"], page.image) if page.image else None
         if not isinstance(path, str) or Path(path).suffix.lower() not in PICTURES:
             raise ItemNotFound(f"the item {identifier!r} has no picture")
-        return send_from_directory(page.media, path, max_age=3600)
+        return kept(send_from_directory(page.media, path), PICTURE_SECONDS)
 
     @app.get("/v1/items/<path:identifier>/similar")
+    @described(operations.SIMILAR)
     def similar(identifier: str) -> Response:
-        given = _parameters("size", "from", "modalities")
+        """The items nearest to this one by any of its modalities."""
+        given = _parameters(*names_of(SimilarParameters))
         wishes: dict[str, Any] = {
             argument: _number(name) for name, argument in (("size", "size"), ("from", "offset")) if name in given
         }
@@ -161,32 +192,41 @@ def _add_items(app: Flask, search: SearchService, page: PageSettings) -> None:
             return jsonify(search.similar(identifier, **wishes))
 
     @app.get("/v1/items/<path:identifier>")
+    @described(operations.ITEM_BY_ID)
     def item(identifier: str) -> Response:
-        return jsonify(search.item(identifier))
+        """One item."""
+        return kept(jsonify(search.item(identifier)))
 
 
 def _add_health(app: Flask, search: SearchService) -> None:
     @app.get("/healthz")
+    @described(operations.ALIVE)
     def alive() -> Response:
+        """Whether the process answers."""
         return jsonify(status="ok")
 
     @app.get("/readyz")
+    @described(operations.READY)
     def ready() -> Response:
+        """Whether searches can be answered: the engine answers, the index fits the settings, models are loaded."""
+        search.warm()
         return jsonify(status="ready", items=search.check())
 
 
 def _add_page(app: Flask, search: SearchService, settings: Settings) -> None:
     @app.get("/")
     def page() -> Response:
-        return send_from_directory(PAGE, "index.html")
+        return kept(send_from_directory(PAGE, "index.html"))
 
     @app.get("/page/<path:name>")
     def page_file(name: str) -> Response:
-        return send_from_directory(PAGE, name)
+        return kept(send_from_directory(PAGE, name))
 
     @app.get("/v1/config")
+    @described(operations.CONFIG)
     def config() -> Response:
-        return jsonify(
+        """What a search page needs to know of the index."""
+        told = jsonify(
             title=settings.engine.index,
             fields={"title": settings.page.title, "image": settings.page.image},
             modalities=list(search.schema.modalities),
@@ -195,52 +235,4 @@ def _add_page(app: Flask, search: SearchService, settings: Settings) -> None:
             languages=list(search.schema.languages),
             image_url="/v1/items/{id}/image",
         )
-
-
-def _add_edges(app: Flask) -> None:
-    @app.before_request
-    def identify() -> None:
-        g.request_id = uuid.uuid4().hex
-
-    @app.after_request
-    def secure(response: Response) -> Response:
-        response.headers["X-Request-Id"] = g.get("request_id", "")
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Content-Security-Policy"] = POLICY
-        return response
-
-    @app.errorhandler(MaxcosError)
-    def refuse(error: MaxcosError) -> Response:
-        problems = error.problems if isinstance(error, InvalidRequest) else ()
-        return _problem(error.status, error.title, str(error), problems, retry=error.retryable)
-
-    @app.errorhandler(HTTPException)
-    def refuse_http(error: HTTPException) -> Response:
-        response = _problem(error.code or 500, error.name, error.description or error.name)
-        for name, value in error.get_headers():
-            if name.lower() not in {"content-type", "content-length"}:
-                response.headers[name] = value
-        return response
-
-    @app.errorhandler(Exception)
-    def fail(error: Exception) -> Response:
-        app.logger.error("request %s failed", g.get("request_id", ""), exc_info=error)
-        return _problem(500, "Internal error", "the service failed; its log has the reason under this request_id")
-
-
-def _problem(
-    status: int, title: str, detail: str, problems: tuple[FieldProblem, ...] = (), *, retry: bool = False
-) -> Response:
-    """An RFC 9457 problem document."""
-    body = {
-        "type": "about:blank",
-        "title": title,
-        "status": status,
-        "detail": detail,
-        "errors": [{"field": p.field, "message": p.message} for p in problems],
-        "request_id": g.get("request_id", ""),
-    }
-    response = Response(json.dumps(body, ensure_ascii=False), status, mimetype="application/problem+json")
-    if retry:
-        response.headers["Retry-After"] = "5"
-    return response
+        return kept(told)

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema, field_validator, model_validator
 
 from es_mappings.errors import FieldProblem, InvalidRequest
 from es_mappings.types import Direction, FusionMethod, Missing
 from query_api import cursor
-
-MAX_TEXT = 500
-MAX_TERMS = 16
-MAX_ITEMS = 100
-MAX_DIMS = 8192
-MAX_SIZE = 200
-MAX_FACETS = 20
-MAX_RANGES = 50
-MAX_SORTS = 5
-MAX_COUNT = 2_147_483_647
+from query_api.limits import (
+    MAX_COUNT,
+    MAX_DIMS,
+    MAX_FACETS,
+    MAX_FIELDS,
+    MAX_ITEMS,
+    MAX_RANGES,
+    MAX_SIZE,
+    MAX_SORTS,
+    MAX_TERMS,
+    MAX_TEXT,
+)
 
 Calibrate = Literal["fitted", "raw"]
 PlanWish = Literal["auto", "exact", "ann"]
@@ -35,8 +37,17 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
+KINDS = ("text", "image", "item", "entity", "user", "vector")
+ONE_KIND: list[Any] = [
+    {"required": [kind], "properties": {kind: {"type": "array" if kind == "vector" else "string"}}} for kind in KINDS
+]
+"""Exactly one kind of term, as JSON Schema says it; `TermModel` checks it by itself."""
+
+
 class TermModel(_Model):
     """One part of a query: exactly one of text, image (base64), item, entity, user, or a vector of a space."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": ONE_KIND})
 
     text: str | None = Field(None, min_length=1, max_length=MAX_TEXT)
     image: str | None = None
@@ -52,8 +63,7 @@ class TermModel(_Model):
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        given = (self.text, self.image, self.item, self.entity, self.user, self.vector)
-        if sum(value is not None for value in given) != 1:
+        if sum(getattr(self, kind) is not None for kind in KINDS) != 1:
             raise ValueError("a term is exactly one of text, image, item, entity, user or vector")
         return self
 
@@ -79,28 +89,52 @@ class RangeModel(_Model):
     to: str | int | Number | None = None
 
 
+SORT = {
+    "type": "array",
+    "maxItems": MAX_SORTS,
+    "items": {
+        "anyOf": [
+            {"type": "string"},
+            {
+                "type": "object",
+                "additionalProperties": {"enum": ["asc", "desc"]},
+                "minProperties": 1,
+                "maxProperties": 1,
+            },
+        ]
+    },
+}
+"""What `sort` may look like; `query_api.request` reads it, since each field is looked up in the schema."""
+
+
 class Wishes(_Model):
     """Which items may come back, and what of them: the same whatever is looked for."""
 
     filter: dict[str, Any] | None = None
     facets: list[FacetModel] = Field(default_factory=list, max_length=MAX_FACETS)
-    sort: list[Any] = Field(default_factory=list, max_length=MAX_SORTS)
+    sort: Annotated[list[Any], WithJsonSchema(SORT)] = Field(default_factory=list, max_length=MAX_SORTS)
     size: int = Field(10, ge=0, le=MAX_SIZE)
     from_: int = Field(0, ge=0, alias="from")
     after: str | None = Field(None, min_length=1, max_length=cursor.MAX_LENGTH)
-    fields: list[str] | None = Field(None, max_length=100)
+    fields: list[str] | None = Field(None, max_length=MAX_FIELDS)
     paths: bool = False
     track_total_hits: bool | int = True
     plan: PlanWish = "auto"
     explain: bool | Literal["engine"] = False
 
-    @field_validator("facets", mode="before")
+    @field_validator(
+        "facets",
+        mode="before",
+        json_schema_input_type=Annotated[list[str | FacetModel], Field(max_length=MAX_FACETS)],
+    )
     @classmethod
     def _names(cls, facets: Any) -> Any:
         """A name alone is short for the values of that field."""
         return [{"field": f} if isinstance(f, str) else f for f in facets] if isinstance(facets, list) else facets
 
-    @field_validator("track_total_hits", mode="before")
+    @field_validator(
+        "track_total_hits", mode="before", json_schema_input_type=bool | Annotated[int, Field(ge=1, le=MAX_COUNT)]
+    )
     @classmethod
     def _bound(cls, wish: Any) -> Any:
         if isinstance(wish, bool) or (isinstance(wish, int) and 1 <= wish <= MAX_COUNT):
@@ -108,14 +142,18 @@ class Wishes(_Model):
         raise ValueError(f"must be true, false or a whole number from 1 to {MAX_COUNT}")
 
 
+Words = Annotated[str, Field(max_length=MAX_TEXT)]
+Terms = Annotated[list[TermModel], Field(max_length=MAX_TERMS)]
+
+
 class SearchModel(Wishes):
     """The body of POST /v1/search."""
 
-    query: Annotated[list[TermModel], Field(max_length=MAX_TERMS)] | None = None
+    query: Terms | None = None
     fusion: FusionModel = FusionModel()
     highlight: bool = False
 
-    @field_validator("query", mode="before")
+    @field_validator("query", mode="before", json_schema_input_type=Words | Terms | None)
     @classmethod
     def _words(cls, query: Any) -> Any:
         """Words alone are short for one text term."""

@@ -44,8 +44,7 @@ from query_api.form import (
     Wishes,
     read_form,
 )
-
-MAX_WINDOW = 10_000
+from query_api.limits import MAX_WINDOW
 
 _T = TypeVar("_T")
 

@@ -7,20 +7,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from encoders.contract import Encoder, Graph, load_encoders
+from es_mappings.cluster import is_embedded
 from es_mappings.errors import InvalidRequest, ItemNotFound, NothingToSearch
 from es_mappings.schema import Schema, build_schema
 from es_mappings.settings import Settings
 from es_mappings.types import MATCHES, TextTerm
 from query_api import respond
+from query_api.limits import MAX_ENTITIES, MAX_SUGGESTIONS, MAX_TYPED
 from query_api.paths import explained
 from query_api.planner import make_plan
+from query_api.remembered import QueryVectors, RememberingEncoder
 from query_api.request import SearchRequest, parse, parse_recommend, parse_why
 from query_api.searchers import Searcher, open_searcher
+from query_api.searchers.watched import Gate, WatchedSearcher
+from query_api.stages import happened, stage
 from query_api.why.answer import Means, Origins, Question, explanation
-
-MAX_TYPED = 100
-MAX_SUGGESTIONS = 20
-MAX_ENTITIES = 100
 
 
 class SearchService:
@@ -33,13 +34,19 @@ class SearchService:
         searcher: Searcher,
         weights: Mapping[str, float] | None = None,
         origins: Origins | None = None,
+        remembered: QueryVectors | None = None,
     ) -> None:
+        """remembered: where to keep the vectors of terms; None: every term is encoded each time."""
         self.schema = schema
         self._encoders = encoders
+        self._asked = encoders
+        if remembered is not None:
+            self._asked = {m: RememberingEncoder(m, e, remembered) for m, e in encoders.items()}
         self._graphs = {modality: e for modality, e in encoders.items() if isinstance(e, Graph)}
         self._searcher = searcher
         self._weights = dict(weights or {})
         self._origins = origins or Origins()
+        self._warm = False
 
     @classmethod
     def from_settings(cls, settings: Settings) -> SearchService:
@@ -48,7 +55,9 @@ class SearchService:
         schema = build_schema(settings.lexical, encoders.values())
         weights = {name: modality.weight for name, modality in settings.modalities.items()}
         origins = Origins({name: m.source for name, m in settings.modalities.items()}, settings.page.media)
-        return cls(schema, encoders, open_searcher(settings.engine, schema), weights, origins)
+        gate = None if is_embedded(settings.engine) else Gate()
+        searcher = WatchedSearcher(open_searcher(settings.engine, schema), gate)
+        return cls(schema, encoders, searcher, weights, origins, QueryVectors())
 
     def search(self, body: Any, image: bytes | None = None) -> dict[str, Any]:
         """Answer a request body (its form: `query_api.form.SearchModel`); `image` adds a picture term.
@@ -56,7 +65,8 @@ class SearchService:
         Raises InvalidRequest, NothingToSearch, EncoderError and what `Searcher.search` raises.
         """
         started = time.perf_counter()
-        request = parse(body, self.schema, image)
+        with stage("parse"):
+            request = parse(body, self.schema, image)
         return self._answer(request, started)
 
     def recommend(self, body: Any) -> dict[str, Any]:
@@ -65,15 +75,21 @@ class SearchService:
         Raises what `search` raises.
         """
         started = time.perf_counter()
-        return self._answer(parse_recommend(body, self.schema, tuple(self._graphs), self._seen), started)
+        with stage("parse"):
+            request = parse_recommend(body, self.schema, tuple(self._graphs), self._seen)
+        return self._answer(request, started)
 
     def _seen(self, user: str) -> tuple[str, ...]:
         """The ids of the items that a user has seen, by any graph. Raises BadTerm."""
         return tuple(dict.fromkeys(item for graph in self._graphs.values() for item in graph.seen(user)))
 
     def _answer(self, request: SearchRequest, started: float) -> dict[str, Any]:
-        planned = make_plan(request, self.schema, self._encoders, self._weights, self._searcher)
+        planned = make_plan(request, self.schema, self._asked, self._weights, self._searcher)
         page = self._searcher.search(planned.plan)
+        for modality in planned.degraded:
+            happened("degraded", modality)
+        if page.partial is not None:
+            happened("partial")
         languages = self.schema.languages
         paths = explained(page, request.terms, planned.items, self._graphs, languages) if request.paths else None
         answer = respond.response(page, planned, request, _milliseconds_since(started), paths)
@@ -145,11 +161,14 @@ class SearchService:
         return self._searcher.count()
 
     def warm(self) -> None:
-        """Load what the first query would wait for."""
+        """Load what the first query would wait for, unless that was done. Raises EncoderError."""
+        if self._warm:
+            return
         for encoder in self._encoders.values():
             encoder.encode_query(TextTerm("warm"))
         for graph in self._graphs.values():
             graph.search("warm", 1, ())
+        self._warm = True
 
     def close(self) -> None:
         self._searcher.close()

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from es_mappings.cluster import connect, probe, refusal
+from es_mappings.cluster import NO_ANSWER, connect, probe, refusal
 from es_mappings.dialects import Dialect
 from es_mappings.errors import EngineError, EngineRefused, EngineUnavailable, IndexMissing, InvalidRequest, ItemNotFound
 from es_mappings.mappings import tie_path
@@ -26,6 +26,7 @@ from query_api.bodies.words import suggest_body
 from query_api.rrf import fuse, list_plans
 from query_api.searchers import IndexState
 from query_api.searchers.answers import incomplete, read_hit, read_item, read_suggestions
+from query_api.stages import stage
 
 JSON = dict[str, Any]
 
@@ -86,6 +87,7 @@ class ClusterSearcher:
         self._cluster = connect(engine)
         # The engine gives up first, so that there is a partial answer to show.
         self._timeout = f"{max(int(engine.timeout * 900), 1)}ms"
+        self._patience = engine.timeout
         self._lock = threading.Lock()
         self._known: _Known | None = None
 
@@ -186,8 +188,11 @@ class ClusterSearcher:
         known = self._known
         if known is not None and time.monotonic() - known.asked < STATE_SECONDS:
             return known
-        if not self._lock.acquire(blocking=known is None):
-            return known or self._ask()
+        # Who knows nothing yet waits for who asks, and not for one after the other to ask in vain.
+        if not self._lock.acquire(timeout=self._patience if known is None else 0):
+            if known is None:
+                raise EngineUnavailable(NO_ANSWER)
+            return known
         try:
             if self._known is known:
                 self._known = known = self._asked()
@@ -272,7 +277,8 @@ class ClusterSearcher:
         hits = {}
         if ranked:
             body = ids_body(plan, [r.id for r in ranked], known.schema, known.dialect)
-            (answer,) = self._send([body], plan, known, named=True)
+            with stage("attribution"):
+                (answer,) = self._send([body], plan, known, named=True)
             answers = [*answers, answer]
             hits = {hit["_id"]: read_hit(hit, 0.0, known.schema) for hit in answer["hits"]["hits"]}
         return Page(

@@ -273,3 +273,18 @@ def test_an_explanation_that_fails_says_so_and_is_asked_for_again(page: Page, se
     card.get_by_text("Why this hit").click()
     card.get_by_text("Why this hit").click()
     expect(card.get_by_test_id("why-part").first).to_be_visible(timeout=PATIENCE)
+
+
+def test_the_description_shows_without_a_resource_from_elsewhere(
+    page: Page, service: str, complaints: list[str]
+) -> None:
+    elsewhere: list[str] = []
+    page.on("request", lambda request: elsewhere.append(request.url) if not request.url.startswith(service) else None)
+    page.goto(f"{service}/docs")
+    operation = page.locator("#operations-search-search_by_body")
+    expect(operation).to_contain_text("Find items by a list of weighted terms")
+    operation.click()
+    operation.get_by_role("button", name="Try it out").click()
+    operation.get_by_role("button", name="Execute").click()
+    expect(operation.locator(".live-responses-table .response .response-col_status").first).to_contain_text("200")
+    assert [url for url in elsewhere if not url.startswith("data:")] == []

@@ -28,6 +28,7 @@ from es_mappings.types import (
     Range,
     Total,
 )
+from query_api.limits import MAX_COUNT
 
 ASKED = (QueryVector(SPACES[0], direction(1, SPACES[0].dims)),)
 RED, CHEAP, FRESH = OneOf("colour", ("red",)), Range("price", lt=20.0), OneOf("fresh", (True,))
@@ -230,7 +231,15 @@ def test_items_of_the_query_are_not_counted(engine: Engine, shirts: list[Encoded
 
 @pytest.mark.parametrize(
     ("count", "expected"),
-    [(None, Total(7)), (0, None), (1, Total(1, False)), (6, Total(6, False)), (7, Total(7)), (10_000, Total(7))],
+    [
+        (None, Total(7)),
+        (0, None),
+        (1, Total(1, False)),
+        (6, Total(6, False)),
+        (7, Total(7)),
+        (10_000, Total(7)),
+        (MAX_COUNT, Total(7)),
+    ],
 )
 @pytest.mark.parametrize("method", ["max", "hybrid", "rrf"])
 def test_a_total_is_counted_as_far_as_asked(

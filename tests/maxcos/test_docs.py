@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import uuid
@@ -35,6 +36,7 @@ DOCUMENTS = (
     "ingest",
     "graph",
     "encoders",
+    "service",
 )
 
 
@@ -380,6 +382,36 @@ def test_the_rebuild_is_as_its_page_says(tmp_path: Path) -> None:
     assert "was built differently" in drop
     assert "these settings are not those of the old index" in drop
     assert "dropped: lamps-" in drop
+
+
+def test_the_service_is_as_its_page_says(shop: Settings, shop_folder: Path, tmp_path: Path) -> None:
+    (script,) = commands("docs/service.md")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    script = script.replace("--host 0.0.0.0", f"--host 0.0.0.0 --port {port}").replace("8000", port)
+    output = shell(
+        script,
+        shop_folder,
+        MAXCOS_ENGINE__INDEX=shop.engine.index,
+        MAXCOS_ENGINE__URL=shop.engine.url,
+        MAXCOS_SERVICE__KEYS=str(tmp_path / "keys.json"),
+    )
+    for told in ("search        shop", "admin         prometheus", '"status":"ready"', '"hits":', "Key needed"):
+        assert told in output
+    assert 'maxcos_stage_seconds_count{modality="text",stage="encode"} 1.0' in output
+    last = json.loads(output[output.rindex('{"event"') :])
+    assert (last["path"], last["status"]) == ("/v1/search", 401)
+
+
+def test_every_test_that_the_security_model_names_exists() -> None:
+    text = (ROOT / "docs/service.md").read_text("utf-8")
+    named = set(re.findall(r"`(test_\w+)`", text))
+    written = {
+        name for file in (ROOT / "tests").rglob("*.py") for name in re.findall(r"def (test_\w+)", file.read_text())
+    }
+    assert len(named) > 15
+    assert named <= written, named - written
 
 
 @pytest.mark.parametrize("document", ["README.md", *(f"docs/{name}.md" for name in DOCUMENTS)])

@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -21,19 +22,28 @@ START_SECONDS = 60
 @contextmanager
 def served(settings: Settings, config: Path) -> Iterator[str]:
     """The URL of a ready service; it is stopped by SIGTERM, and has to end well."""
+    with running(settings, config) as (url, _):
+        yield url
+
+
+@contextmanager
+def running(
+    settings: Settings, config: Path, output: IO[str] | None = None, **variables: str
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """The same, with its process. output: where its logs go. variables: of its environment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environment = {"MAXCOS_ENGINE__INDEX": settings.engine.index, "MAXCOS_ENGINE__URL": settings.engine.url}
     command = [sys.executable, "-m", "maxcos.cli", "serve", "--config", str(config), "--port", str(port)]
-    process = subprocess.Popen(command, env={"PATH": "/usr/bin", **environment})
+    process = subprocess.Popen(command, env={"PATH": "/usr/bin", **environment, **variables}, stdout=output)
     url = f"http://127.0.0.1:{port}"
     try:
         _wait_until_ready(url, process)
-        yield url
+        yield url, process
     finally:
         process.terminate()
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
 
 
 def _wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:

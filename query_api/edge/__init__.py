@@ -1,0 +1,1 @@
+"""What surrounds every route of the HTTP service: identity, problems, headers, compression."""
