@@ -21,6 +21,14 @@ def files(item: StoredItem, fields: list[str], settings: Settings) -> Iterator[P
     media = settings.page.media.resolve()
     for name in fields:
         for value in as_values(lookup(item.source, name)):
-            path = (media / str(value)).resolve() if len(str(value)) < 1000 else media
-            if path.is_relative_to(media) and path.is_file():
+            if path := _inside(media, str(value)):
                 yield path
+
+
+def _inside(media: Path, name: str) -> Path | None:
+    """The file of that name in the folder; None where there is none, as for a text that is no name of a file at all."""
+    try:
+        path = (media / name).resolve()
+        return path if path.is_relative_to(media) and path.is_file() else None
+    except (OSError, ValueError):  # longer than names may be, or with a zero byte
+        return None

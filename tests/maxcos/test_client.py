@@ -42,6 +42,8 @@ def test_it_asks_for_everything_that_is_described(client: Noting, service: str, 
     assert found.facets["category"][0].count > 0
     assert client.search(image=picture, size=1).hits[0].id == "scopia-bed1"
     assert client.search([{"item": "scopia-bed1"}], paths=True).hits[0].paths
+    assert client.why("scopia-bed1", "wooden bed").query[0].pieces[1].text == "bed"
+    assert client.why("scopia-bed1", image=picture).hit is not None
     assert len(client.recommend(items=["scopia-bed1"], size=2).hits) == 2
     assert client.suggest("arm").suggestions[0].count > 0
     assert client.entities("couch").entities[0].id == "tag:couch"

@@ -79,7 +79,8 @@ def test_every_example_works(app: Flask, client: FlaskClient, document: dict[str
                 else:
                     described.answer.model_validate(json.loads(answer.data))
     without_bodies = [operation for _, _, operation in operations(document) if "requestBody" not in operation]
-    assert sent == len(examples.SEARCHES) + len(examples.RECOMMENDATIONS) + len(without_bodies)
+    bodies = (examples.SEARCHES, examples.EXPLANATIONS, examples.RECOMMENDATIONS)
+    assert sent == sum(map(len, bodies)) + len(without_bodies)
 
 
 def test_the_picture_of_the_examples_may_come_as_a_file(client: FlaskClient, document: dict[str, Any]) -> None:

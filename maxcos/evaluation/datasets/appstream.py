@@ -167,6 +167,7 @@ def _queries(apps: Mapping[str, Record], available: Mapping[str, Record]) -> Ite
     for identifier, app in apps.items():
         by_package[app["Package"]].append(identifier)
     asked: dict[str, dict[str, int]] = defaultdict(dict)
+    text: dict[str, str] = {}
     for package in available.values():
         if "metapackages" not in package.get("Section", "") or not BLENDS.match(package.get("Source", "")):
             continue
@@ -175,9 +176,11 @@ def _queries(apps: Mapping[str, Record], available: Mapping[str, Record]) -> Ite
             for name in _needs(package.get(field, "")):
                 grades |= dict.fromkeys(by_package.get(name, ()), grade)
         if len(grades) >= LEAST_ANSWERS:
-            asked[theme(package["Description"])] |= grades
-    for text, grades in sorted(asked.items()):
-        yield Asked(text, "en", grades)
+            about = theme(package["Description"])
+            asked[about.casefold()] |= grades
+            text.setdefault(about.casefold(), about)
+    for key, grades in sorted(asked.items()):
+        yield Asked(text[key], "en", grades)
 
 
 def theme(description: str) -> str:
