@@ -37,6 +37,7 @@ DOCUMENTS = (
     "graph",
     "encoders",
     "service",
+    "quality",
 )
 
 
@@ -291,6 +292,17 @@ def test_calibration_is_as_its_page_says(shop: Settings, shop_folder: Path) -> N
     assert "left out: only" in judged
     # The other tests of the demo go on with the maps that it was built with.
     assert set(json.loads(restored)["fitted"]["spaces"]) == {"text", "image", "image_words", "graph"}
+
+
+def test_evaluation_is_as_its_page_says(shop: Settings, shop_folder: Path) -> None:
+    engine = {"MAXCOS_ENGINE__INDEX": shop.engine.index, "MAXCOS_ENGINE__URL": shop.engine.url}
+    (script,) = commands("docs/quality.md")
+    printed = shell(script, shop_folder.parent, **engine)
+    assert re.search(r"^all: 3 queries$", printed, re.M) and re.search(r"^zh: 1 queries$", printed, re.M)
+    assert "hybrid without graph" in printed
+    report = json.loads((shop_folder.parent / "eval.json").read_text("utf-8"))
+    assert [query["id"] for query in report["queries"]] == ["sleep", "chair", "sofa"]
+    assert "<svg" in (shop_folder.parent / "eval.html").read_text("utf-8")
 
 
 def test_alignment_is_as_its_page_says(shop: Settings, shop_folder: Path, tmp_path: Path) -> None:
