@@ -27,7 +27,7 @@ LANGUAGES = ("en", "zh")
 OTHER_LANGUAGES = ("ja", "de", "fr", "es")
 """Their labels are kept in the items, unsearched: a calibration may ask for them."""
 WORDS = {"en": "english", "zh": "chinese"}
-"""The modality whose encoder gives words their place among pictures."""
+"""The modality whose encoder places words among pictures. Classes of pictures have English names, so English first."""
 NOTICE = """Labels and keywords: emojibase-data 17.0.0 (MIT), after Unicode CLDR (Unicode-3.0).
 Pictures: Fluent Emoji, Microsoft (MIT), as in @lobehub/fluent-emoji-3d 1.1.0.
 """
@@ -178,7 +178,7 @@ languages = {json.dumps(list(languages))}
 encoder = "torchvision"
 model = {image}
 source = "image"
-words = "{WORDS[languages[-1]]}"
+words = "{WORDS[languages[0]]}"
 
 [modalities.graph]
 encoder = "graph"
