@@ -146,12 +146,10 @@ Words = Annotated[str, Field(max_length=MAX_TEXT)]
 Terms = Annotated[list[TermModel], Field(max_length=MAX_TERMS)]
 
 
-class SearchModel(Wishes):
-    """The body of POST /v1/search."""
+class Question(_Model):
+    """What is looked for."""
 
     query: Terms | None = None
-    fusion: FusionModel = FusionModel()
-    highlight: bool = False
 
     @field_validator("query", mode="before", json_schema_input_type=Words | Terms | None)
     @classmethod
@@ -162,6 +160,13 @@ class SearchModel(Wishes):
         if len(query) > MAX_TEXT:
             raise ValueError(f"must not be longer than {MAX_TEXT} characters")
         return [{"text": query}] if query.strip() else []
+
+
+class SearchModel(Wishes, Question):
+    """The body of POST /v1/search."""
+
+    fusion: FusionModel = FusionModel()
+    highlight: bool = False
 
 
 class RecommendModel(Wishes):
@@ -178,11 +183,10 @@ class RecommendModel(Wishes):
         return self
 
 
-class WhyModel(_Model):
+class WhyModel(Question):
     """The body of POST /v1/why: a query as in POST /v1/search, and the hit to explain."""
 
     id: Identifier
-    query: Any = None
 
 
 def read_form(form: type[_F], body: Any) -> _F:

@@ -119,7 +119,7 @@ def parse_why(body: Any, schema: Schema, image: bytes | None = None) -> tuple[st
     Raises InvalidRequest naming every offending field.
     """
     model = read_form(WhyModel, body)
-    request = parse({"query": model.query, "size": 1, "highlight": True, "plan": "exact"}, schema, image)
+    request = parse({"query": body.get("query"), "size": 1, "highlight": True, "plan": "exact"}, schema, image)
     if model.id in request.exclude:
         raise InvalidRequest.at("id", "the query is made of this item, which is no hit of it")
     return model.id, replace(request, filter=Ids((model.id,)), count=0)
