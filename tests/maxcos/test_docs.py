@@ -305,6 +305,20 @@ def test_evaluation_is_as_its_page_says(shop: Settings, shop_folder: Path) -> No
     assert "<svg" in (shop_folder.parent / "eval.html").read_text("utf-8")
 
 
+def test_the_figures_on_quality_are_those_of_the_runs() -> None:
+    found = json.loads((ROOT / "benchmarks/results/quality.json").read_text("utf-8"))
+    text = (ROOT / "docs/quality.md").read_text("utf-8")
+    shown = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:2] == "| "]
+    for name, report in found.items():
+        for group in report["groups"][1:] or report["groups"]:
+            data = f"{name}, {group['language']}" if report["groups"][1:] else name
+            ((_, metric, words, best, *fused, _),) = [row for row in shown if row[0] == data and len(row) == 8]
+            means = {row["system"]: f"{row['metrics'][metric]['mean']:.3f}" for row in group["rows"]}
+            system, figure = best.split()
+            assert means[system] == figure
+            assert [words, *fused] == [means[name] for name in ("lexical", "max raw", "max", "hybrid")]
+
+
 def test_alignment_is_as_its_page_says(shop: Settings, shop_folder: Path, tmp_path: Path) -> None:
     shutil.copytree(shop_folder, tmp_path / "demo")  # other tests go on with pictures as they are
 
