@@ -14,6 +14,7 @@ import numpy as np
 
 from encoders.contract import Encoder, load_encoder, unit
 from encoders.parts import texts
+from encoders.parts.queries import query_map
 from encoders.parts.weights import HEX_DIGITS
 from es_mappings.errors import SettingsError
 from es_mappings.settings import ModalitySettings
@@ -25,11 +26,11 @@ VERSION = f"ensemble-1/{texts.VERSION}"
 def load(modality: str, settings: ModalitySettings, peers: Mapping[str, Encoder]) -> texts.TextEncoder:
     """Load the encoders that `members` names, each with its own `encoder` and `model`.
 
-    Options: scripts, see `texts.scripts_of`.
+    Options: scripts, see `texts.scripts_of`; align, see `encoders.parts.queries`.
     Raises SettingsError for wrong options and for members that are fewer than two or no text encoders, and what loading
     them raises.
     """
-    settings.options("scripts", "members")
+    settings.options("scripts", "members", "align")
     scripts = texts.scripts_of(modality, settings)
     where = f"modalities.{modality}.members"
     if len(settings.members) < 2:
@@ -40,7 +41,9 @@ def load(modality: str, settings: ModalitySettings, peers: Mapping[str, Encoder]
         if not isinstance(encoder, texts.TextEncoder):
             raise SettingsError(f"{where}[{number}]: {member.encoder!r} is no text encoder")
         members.append(encoder)
-    return texts.TextEncoder(modality, _made_by(modality, members), lambda batch: _embed(members, batch), scripts)
+    made_by = _made_by(modality, members)
+    queries = query_map(settings, made_by)
+    return texts.TextEncoder(modality, made_by, lambda batch: _embed(members, batch), scripts, queries)
 
 
 def _made_by(modality: str, members: Sequence[texts.TextEncoder]) -> Provenance:

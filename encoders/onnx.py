@@ -15,6 +15,7 @@ from onnxruntime_extensions import get_library_path
 
 from encoders.contract import Encoder
 from encoders.parts import texts
+from encoders.parts.queries import query_map
 from encoders.parts.weights import existing_file, fingerprint, model_of
 from es_mappings.errors import EncoderError
 from es_mappings.settings import ModalitySettings
@@ -24,16 +25,18 @@ VERSION = f"onnx-1/{texts.VERSION}"
 
 
 def load(modality: str, settings: ModalitySettings, peers: Mapping[str, Encoder]) -> texts.TextEncoder:
-    """Open the graph that `model` names (0.5 s for 70 MB). Options: scripts, see `texts.scripts_of`.
+    """Open the graph that `model` names (0.5 s for 70 MB). Options: scripts, see `texts.scripts_of`;
+    align, see `encoders.parts.queries`.
 
     Raises SettingsError for wrong options, EncoderError when the file is missing or not such a graph.
     """
-    settings.options("scripts")
+    settings.options("scripts", "align")
     scripts = texts.scripts_of(modality, settings)
     path = existing_file(Path(model_of(modality, settings)))
     session = _open(path)
     made_by = Provenance("onnx", fingerprint([path], VERSION), _dims(session, path))
-    return texts.TextEncoder(modality, made_by, lambda batch: _embed(session, batch), scripts)
+    queries = query_map(settings, made_by)
+    return texts.TextEncoder(modality, made_by, lambda batch: _embed(session, batch), scripts, queries)
 
 
 def _open(path: Path) -> onnxruntime.InferenceSession:

@@ -12,6 +12,7 @@ import numpy as np
 from encoders.contract import Encoder
 from encoders.parts import texts
 from encoders.parts.model_folders import batch_size_of, model_folder, read_json
+from encoders.parts.queries import query_map
 from encoders.parts.weights import Once, fingerprint, import_torch, model_of, require
 from es_mappings.errors import EncoderError
 from es_mappings.settings import ModalitySettings
@@ -53,12 +54,13 @@ def load(modality: str, settings: ModalitySettings, peers: Mapping[str, Encoder]
     """Read the configuration of the model that `model` names: a folder, or the id of a hub's repository.
 
     Weights, and torch itself, are loaded when the first text is encoded.
-    Options: batch_size (1 to 32, default 32), texts per run of the network; scripts, see `texts.scripts_of`.
+    Options: batch_size (1 to 32, default 32), texts per run of the network; scripts, see `texts.scripts_of`; align,
+    see `encoders.parts.queries`.
     Raises SettingsError for wrong options, EncoderError when the model is missing or needs what is not built
     here, ImportError when a package is not installed.
     """
     require("transformers", "torch")
-    batch_size = batch_size_of(modality, settings.options("batch_size", "scripts"), MAX_BATCH)
+    batch_size = batch_size_of(modality, settings.options("batch_size", "scripts", "align"), MAX_BATCH)
     scripts = texts.scripts_of(modality, settings)
     folder = model_folder(model_of(modality, settings), FILES)
     pooling = _pooling(folder)
@@ -67,7 +69,8 @@ def load(modality: str, settings: ModalitySettings, peers: Mapping[str, Encoder]
         raise EncoderError(f"{folder}: no model*.safetensors (weights in other formats are not read)")
     made_by = Provenance("transformers", fingerprint(files, f"{VERSION}/{pooling}"), _dims(folder))
     network = Once(lambda: _network(folder, pooling))
-    return texts.TextEncoder(modality, made_by, lambda batch: _embed(network(), batch, batch_size), scripts)
+    queries = query_map(settings, made_by)
+    return texts.TextEncoder(modality, made_by, lambda batch: _embed(network(), batch, batch_size), scripts, queries)
 
 
 def _dims(folder: Path) -> int:

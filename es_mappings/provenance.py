@@ -5,14 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from es_mappings.errors import ProvenanceMismatch
 from es_mappings.schema import VERSION, Layout, Schema
-from es_mappings.types import Calibration, Centre, Vector
+from es_mappings.types import Calibration, Centre, Provenance, Vector
 
 META_KEY = "maxcos"
 MANIFEST = frozenset({"receipt", "centres", "calibration", "layout"})
@@ -43,6 +43,10 @@ class Manifest:
     layout: Layout | None = None
     stale: tuple[str, ...] = ()
 
+    def calibrated(self, fitted: Mapping[str, Calibration], centres: Mapping[str, Centre] | None) -> Manifest:
+        """The same with these maps, and these centres if any are given."""
+        return replace(self, calibration=fitted, centres=self.centres if centres is None else centres)
+
     def valid_calibration(self, schema: Schema) -> dict[str, Calibration]:
         """The maps that were fitted on the vectors that the schema's encoders make; others are void."""
         return {
@@ -53,13 +57,25 @@ class Manifest:
 
 
 def vectors_fingerprint(schema: Schema, centres: Mapping[str, Centre], space: str) -> str:
-    """A digest of all that decides the vectors of one space in one index: its encoder and its means."""
-    digest = hashlib.sha256(schema.provenance[space].fingerprint.encode())
+    """A digest of all that decides the vectors of one space, of items and of queries: its encoder and its means."""
+    digest = _items_digest(schema, centres, space)
+    digest.update(schema.provenance[space].queries.encode())
     if space in centres:
-        digest.update(centres[space].items.astype("<f4").tobytes())
         for kind, mean in sorted(centres[space].queries.items()):
             digest.update(kind.encode() + mean.astype("<f4").tobytes())
     return digest.hexdigest()[:16]
+
+
+def items_fingerprint(schema: Schema, centres: Mapping[str, Centre], space: str) -> str:
+    """The same of the items' vectors alone, which stay as they are when queries are understood in another way."""
+    return _items_digest(schema, centres, space).hexdigest()[:16]
+
+
+def _items_digest(schema: Schema, centres: Mapping[str, Centre], space: str) -> hashlib._Hash:
+    digest = hashlib.sha256(schema.provenance[space].fingerprint.encode())
+    if space in centres:
+        digest.update(centres[space].items.astype("<f4").tobytes())
+    return digest
 
 
 def describe(schema: Schema, manifest: Manifest | None = None) -> dict[str, Any]:
@@ -73,13 +89,18 @@ def describe(schema: Schema, manifest: Manifest | None = None) -> dict[str, Any]
             "filters": {f.name: f.type for f in schema.filters},
             "nested": list(schema.nested),
             "suggest": list(schema.suggest),
-            "spaces": {s.name: {"modality": s.modality, **asdict(schema.provenance[s.name])} for s in schema.spaces},
+            "spaces": {s.name: {"modality": s.modality, **_made_by(schema.provenance[s.name])} for s in schema.spaces},
             "receipt": asdict(manifest.receipt) if manifest.receipt else None,
             "centres": {name: _packed(centre) for name, centre in manifest.centres.items()},
             "calibration": {name: asdict(fitted) for name, fitted in manifest.calibration.items()},
             **({"layout": asdict(manifest.layout)} if manifest.layout is not None else {}),
         }
     }
+
+
+def _made_by(provenance: Provenance) -> dict[str, Any]:
+    """What an index is made by. What only queries go through may change from one search to the next."""
+    return {name: value for name, value in asdict(provenance).items() if name != "queries"}
 
 
 def read_manifest(schema: Schema, meta: Mapping[str, Any], index: str, renewing: Collection[str] = ()) -> Manifest:

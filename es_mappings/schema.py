@@ -135,7 +135,8 @@ class Layout:
 class Schema:
     """The index contract: BM25 fields, filter fields, vector fields and where their vectors come from.
 
-    layout: None for an index of our own, which has everything where `es_mappings.mappings` puts it.
+    layout: None for an index of our own, which has everything where `es_mappings.mappings` puts it. lexical_weight,
+    saturation: see `Fusion`; nothing in an index depends on them.
     """
 
     text: tuple[TextField, ...]
@@ -147,6 +148,8 @@ class Schema:
     nested: tuple[str, ...] = ()
     suggest: tuple[str, ...] = ()
     layout: Layout | None = None
+    lexical_weight: float = 0.3
+    saturation: float = 8.0
 
     def space(self, name: str) -> Space | None:
         return next((s for s in self.spaces if s.name == name), None)
@@ -216,7 +219,18 @@ def build_schema(lexical: LexicalSettings, encoders: Iterable[Encodes]) -> Schem
         if searched.name.partition(".")[0] in lexical.nested:
             raise SettingsError(f"lexical: {searched.name!r} is inside a nested object and cannot be searched as text")
     suggest = lexical.suggest or tuple(f.name for f in text[:1])
-    return Schema(text, filters, lexical.facets, lexical.languages, spaces, provenance, lexical.nested, suggest)
+    return Schema(
+        text=text,
+        filters=filters,
+        facets=lexical.facets,
+        languages=lexical.languages,
+        spaces=spaces,
+        provenance=provenance,
+        nested=lexical.nested,
+        suggest=suggest,
+        lexical_weight=lexical.weight,
+        saturation=lexical.saturation,
+    )
 
 
 def _text_field(text: str) -> TextField:

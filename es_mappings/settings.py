@@ -56,7 +56,8 @@ class LexicalSettings(_Section):
 
     `nested` names fields that hold lists of objects whose own fields are filtered together ("variants", with
     "variants.colour" among the filters). `suggest` names the fields that complete what a user types: the first of
-    `fields` unless it says more.
+    `fields` unless it says more. `weight` and `saturation` are what BM25 counts for beside the modalities in `hybrid`:
+    weight * b / (b + saturation) of a BM25 score b. A request may say another weight.
     """
 
     fields: tuple[str, ...] = ("title",)
@@ -65,6 +66,8 @@ class LexicalSettings(_Section):
     facets: tuple[str, ...] = ()
     nested: tuple[str, ...] = ()
     suggest: tuple[str, ...] = ()
+    weight: float = Field(0.3, ge=0, le=100)
+    saturation: float = Field(8.0, gt=0, le=1000)
 
     @field_validator("fields")
     @classmethod

@@ -37,13 +37,15 @@ class Space:
 class Provenance:
     """Which encoder and weights made the vectors of one space.
 
-    fingerprint: a digest of everything that decides the vectors: weights, vocabulary, preprocessing, means.
+    fingerprint: a digest of everything that decides the vectors: weights, vocabulary, preprocessing, means. queries: a
+    digest of what else queries go through, and items do not; "" for nothing.
     """
 
     encoder: str
     fingerprint: str
     dims: int
     normalisation: Literal["unit"] = "unit"
+    queries: str = ""
 
 
 @dataclass(frozen=True, slots=True)

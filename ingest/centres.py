@@ -5,15 +5,16 @@ from __future__ import annotations
 import random
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
+from typing import Any
 
 from encoders.contract import Encoder
-from encoders.parts.centring import fit
+from encoders.parts.centring import fit, with_queries
 from es_mappings.errors import BadInput
 from es_mappings.provenance import Manifest
 from es_mappings.schema import Schema, as_values, lookup
-from es_mappings.types import Centre, EncodedItem, Item, TextTerm, Vector
+from es_mappings.types import Centre, EncodedItem, TextTerm, Vector
 
 SAMPLE = 2000
 """So many items, if there are that many, are encoded before the index is made."""
@@ -36,14 +37,31 @@ def sample_centres(sample: Sequence[EncodedItem], schema: Schema, encoders: Mapp
     for encoded in sample:
         for space, vector in encoded.vectors.items():
             items[space].append(vector)
-    draw = random.Random(0)
-    titles = _titles([encoded.item for encoded in sample], schema, draw)
-    texts = list(dict.fromkeys(words_of(title, draw) for title in titles))
-    queries: dict[str, list[Vector]] = defaultdict(list)
-    for encoder, text in ((encoder, text) for encoder in encoders.values() for text in texts):
-        for space, vector in _encoded(encoder, text).items():
-            queries[space].append(vector)
+    queries = _by_space(words_of_titles([encoded.item.source for encoded in sample], schema), encoders)
     return fit(items, {space: {"text": vectors} for space, vectors in queries.items()})
+
+
+def asked_centres(
+    centres: Mapping[str, Centre], texts: Iterable[str], encoders: Mapping[str, Encoder]
+) -> dict[str, Centre]:
+    """The centres of an index with the mean of these texts, as queries, instead of what they had of texts."""
+    queries = _by_space(texts, encoders)
+    return {space: with_queries(centre, "text", queries[space]) for space, centre in centres.items()}
+
+
+def _by_space(texts: Iterable[str], encoders: Mapping[str, Encoder]) -> Mapping[str, list[Vector]]:
+    found: dict[str, list[Vector]] = defaultdict(list)
+    for text in texts:
+        for encoder in encoders.values():
+            for space, vector in _encoded(encoder, text).items():
+                found[space].append(vector)
+    return found
+
+
+def words_of_titles(sources: Sequence[Mapping[str, Any]], schema: Schema) -> list[str]:
+    """What people may type for these items: distinct, MOST_TEXTS at most."""
+    draw = random.Random(0)
+    return list(dict.fromkeys(words_of(title, draw) for title in _titles(sources, schema, draw)))
 
 
 def renewed(manifest: Manifest, centres: Mapping[str, Centre]) -> dict[str, Centre]:
@@ -59,9 +77,9 @@ def _encoded(encoder: Encoder, text: str) -> Mapping[str, Vector]:
         return {}
 
 
-def _titles(items: Sequence[Item], schema: Schema, draw: random.Random) -> list[str]:
+def _titles(sources: Sequence[Mapping[str, Any]], schema: Schema, draw: random.Random) -> list[str]:
     """Distinct values of the fields that complete what a user types; MOST_TEXTS random ones where there are more."""
-    values = chain.from_iterable(as_values(lookup(item.source, name)) for item in items for name in schema.suggest)
+    values = chain.from_iterable(as_values(lookup(source, name)) for source in sources for name in schema.suggest)
     texts = list(dict.fromkeys(text for value in values if (text := str(value).strip())))
     return texts if len(texts) <= MOST_TEXTS else draw.sample(texts, MOST_TEXTS)
 

@@ -13,7 +13,7 @@ import orjson
 from encoders.contract import Encoder, ReadsFiles
 from encoders.parts.centring import centred
 from es_mappings.errors import BadInput
-from es_mappings.provenance import vectors_fingerprint
+from es_mappings.provenance import items_fingerprint
 from es_mappings.schema import Schema, lookup
 from es_mappings.settings import ModalitySettings
 from es_mappings.types import Centre, EncodedItem, Fields, Item, Vector
@@ -76,7 +76,7 @@ class Encoding:
         found: list[Hashes] = [{} for _ in items]
         for modality in self.chosen:
             spaces = [space.name for space in self.schema.spaces if space.modality == modality]
-            made_by = "".join(vectors_fingerprint(self.schema, centres, space) for space in spaces)
+            made_by = "".join(items_fingerprint(self.schema, centres, space) for space in spaces)
             values = [self.values(item, modality) for item in items]
             encoder = self.encoders[modality]
             read = encoder.digest_items(values, self.base) if isinstance(encoder, ReadsFiles) else values

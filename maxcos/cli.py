@@ -324,6 +324,7 @@ def graph_eval(model: Path, test: Path, known: tuple[Path, ...], as_json: bool) 
 @click.option(
     "--qrels", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="TREC: query, 0, item, grade."
 )
+@click.option("--asked", type=TRIPLES, help="JSON lines of queries without judgments: what people really ask.")
 @click.option(
     "--held-out", multiple=True, metavar="FIELD", help="Whose values to ask. Default: names no encoder reads."
 )
@@ -334,6 +335,7 @@ def calibrate(
     config: Path,
     queries: Path | None,
     qrels: Path | None,
+    asked: Path | None,
     held_out: tuple[str, ...],
     sample: int,
     seed: int,
@@ -342,7 +344,8 @@ def calibrate(
     """Fit how probable relevance is at a cosine, for each vector field of the index, and write it into the index.
 
     Without --queries and --qrels the items are asked for by what they hold themselves: a title in another language,
-    half of the title's words, a part of the picture.
+    half of the title's words, a part of the picture. What queries have in common says nothing about what is meant, and
+    is taken off them: that of --asked, of --queries, or of words of titles.
     """
     from es_mappings.settings import load_settings
     from maxcos.calibration.run import calibrate, print_report
@@ -352,7 +355,7 @@ def calibrate(
     if queries is not None and held_out:
         raise click.UsageError("--held-out makes queries of items, --queries brings its own: give one of them")
     judged = (queries, qrels) if queries is not None and qrels is not None else None
-    report = calibrate(load_settings(config), judged=judged, held_out=held_out, sample=sample, seed=seed)
+    report = calibrate(load_settings(config), judged=judged, asked=asked, held_out=held_out, sample=sample, seed=seed)
     print_report(report, as_json)
 
 
@@ -437,6 +440,8 @@ def align(
 ) -> None:
     """Learn from the index's items where pictures belong among texts, and keep that only if it finds them better.
 
+    With --modality of a text encoder: learn from names that it has not read, such as synonyms, what queries mean.
+
     Pictures are read below page.media. Judged by the titles of items that were not learnt from; without a clear win
     over what there is, nothing is written and the exit code is still 0.
     """
@@ -448,7 +453,8 @@ def align(
         require("torch", "scipy")
     except ImportError as error:
         raise EncoderError(f"aligning needs the package {error.name!r}: install the extra 'train'") from error
-    from maxcos.alignment.run import align, print_report
+    from maxcos.alignment.report import print_report
+    from maxcos.alignment.run import align
 
     settings = load_settings(config)
     target = output or config.parent / "align.npz"

@@ -46,6 +46,11 @@ def read_judged(queries: Path, qrels: Path, schema: Schema) -> list[Judged]:
     return found
 
 
+def read_queries(path: Path, schema: Schema) -> list[Judged]:
+    """Queries without judgments. Raises JudgmentsError, naming file and line, for what cannot be read."""
+    return list(_read_queries(path, {}, schema))
+
+
 def _read_queries(path: Path, grades: Mapping[str, Mapping[str, int]], schema: Schema) -> Iterator[Judged]:
     seen = set()
     for place, line in _lines(path):

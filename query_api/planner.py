@@ -81,7 +81,7 @@ def make_plan(
         for space in schema.spaces
         if space.name in directions
     )
-    fusion = _fusion(request, weights)
+    fusion = _fusion(request, weights, schema)
     words = _words(request.terms, fusion, schema)
     if not vectors and words is None:
         if degraded:
@@ -194,10 +194,10 @@ def _direction(vector: Vector, weight: float) -> Vector:
     return np.ascontiguousarray(vector / np.float32(norm), dtype=np.float32)
 
 
-def _fusion(request: SearchRequest, weights: Mapping[str, float]) -> Fusion:
-    """Beside ranks BM25 counts like a modality; beside cosines it is the smaller part."""
-    default = 1.0 if request.method == "rrf" else Fusion().lexical_weight
-    return Fusion(request.method, weights.get("lexical", default), missing=request.missing)
+def _fusion(request: SearchRequest, weights: Mapping[str, float], schema: Schema) -> Fusion:
+    """Beside ranks BM25 counts like a modality; beside cosines for what the settings say."""
+    default = 1.0 if request.method == "rrf" else schema.lexical_weight
+    return Fusion(request.method, weights.get("lexical", default), schema.saturation, request.missing)
 
 
 def _words(terms: Iterable[Term], fusion: Fusion, schema: Schema) -> str | None:

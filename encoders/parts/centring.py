@@ -53,6 +53,12 @@ def fit(
     }
 
 
+def with_queries(centre: Centre, kind: str, queries: Sequence[Vector]) -> Centre:
+    """The centre with another mean of the queries of a kind; with none where there are too few to know it."""
+    others = {name: mean for name, mean in centre.queries.items() if name != kind}
+    return Centre(centre.items, others | ({kind: _mean(queries)} if len(queries) >= LEAST_QUERIES else {}))
+
+
 def _mean(vectors: Sequence[Vector]) -> Vector:
     mean: Vector = np.asarray(vectors).mean(axis=0, dtype=np.float64).astype(np.float32)
     return mean

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from encoders.contract import Encoded, Encoder, unit
+from encoders.parts.queries import QueryMap
 from encoders.parts.scripts import NONE, SCRIPTS, script
 from es_mappings.errors import BadInput, SettingsError
 from es_mappings.settings import ModalitySettings
@@ -87,6 +89,7 @@ def _clean(text: str) -> str | None:
 def text_peer(modality: str, options: Mapping[str, Any], peers: Mapping[str, Encoder]) -> Encoder | None:
     """The modality that the option `words` names, by default the first that is a TextEncoder; None for none, or "".
 
+    What it has learnt of queries for its own items is left out.
     Raises SettingsError for a name that none of the peers has.
     """
     first = next((name for name, peer in peers.items() if isinstance(peer, TextEncoder)), "")
@@ -94,17 +97,30 @@ def text_peer(modality: str, options: Mapping[str, Any], peers: Mapping[str, Enc
     if words and words not in peers:
         where, before = f"modalities.{modality}.words", ", ".join(peers) or "none"
         raise SettingsError(f"{where}: no modality {words!r} stands before it, only {before}")
-    return peers[words] if words else None
+    peer = peers[words] if words else None
+    return peer.bare if isinstance(peer, TextEncoder) else peer
 
 
 class TextEncoder:
-    """A text modality with one space; thread safe if `embed` is. scripts: see `scripts_of`."""
+    """A text modality with one space; thread safe if `embed` is.
 
-    def __init__(self, modality: str, made_by: Provenance, embed: Embed, scripts: frozenset[str] = frozenset()) -> None:
+    scripts: see `scripts_of`. queries: what is done to the vector of a query, see `encoders.parts.queries`.
+    """
+
+    def __init__(
+        self,
+        modality: str,
+        made_by: Provenance,
+        embed: Embed,
+        scripts: frozenset[str] = frozenset(),
+        queries: QueryMap | None = None,
+    ) -> None:
         self._space = Space(modality, modality, made_by.dims)
-        self._made_by = made_by
+        self._made_by = made_by if queries is None else replace(made_by, queries=queries.fingerprint)
         self.embed = embed
         self._scripts = scripts
+        self._queries = queries
+        self.bare = self if queries is None else TextEncoder(modality, made_by, embed, scripts)
         # A query's text is asked for again by the modalities that build on this one.
         self._remembered = lru_cache(maxsize=REMEMBERED)(self._vector)
 
@@ -152,6 +168,9 @@ class TextEncoder:
         return not self._scripts or script(text) in self._scripts | {NONE}
 
     def _vector(self, text: str) -> Vector:
-        vector = unit(self.embed([text])[0], "text")
+        if self._queries is None:
+            vector = unit(self.embed([text])[0], "text")
+        else:
+            vector = self._queries(self.bare._remembered(text))
         vector.setflags(write=False)  # every later caller gets this very array
         return vector

@@ -46,8 +46,8 @@ class Sink(Protocol):
     def finish(self, receipt: Receipt) -> None:
         """Make everything searchable and record that the ingestion ran to its end."""
 
-    def calibrate(self, fitted: Mapping[str, Calibration]) -> None:
-        """Replace the index's calibration, and nothing else of it."""
+    def calibrate(self, fitted: Mapping[str, Calibration], centres: Mapping[str, Centre] | None = None) -> None:
+        """Replace the index's calibration, and with `centres` those; their items' means have to be those it has."""
 
     def stop(self) -> None:
         """Let a `write` that waits for the engine give up, in whichever thread it is."""

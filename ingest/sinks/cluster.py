@@ -105,8 +105,8 @@ class ClusterSink:
         self._refresh()
         self._describe(replace(self._kept(), receipt=receipt))
 
-    def calibrate(self, fitted: Mapping[str, Calibration]) -> None:
-        self._describe(replace(self._kept(), calibration=fitted))
+    def calibrate(self, fitted: Mapping[str, Calibration], centres: Mapping[str, Centre] | None = None) -> None:
+        self._describe(self._kept().calibrated(fitted, centres))
 
     def stop(self) -> None:
         self._client.stop()

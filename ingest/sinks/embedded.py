@@ -85,9 +85,9 @@ class EmbeddedSink:
         with self._transaction() as store:
             self._describe(store, replace(self._kept(store), receipt=receipt))
 
-    def calibrate(self, fitted: Mapping[str, Calibration]) -> None:
+    def calibrate(self, fitted: Mapping[str, Calibration], centres: Mapping[str, Centre] | None = None) -> None:
         with self._transaction() as store:
-            self._describe(store, replace(self._kept(store), calibration=fitted))
+            self._describe(store, self._kept(store).calibrated(fitted, centres))
 
     def stop(self) -> None:
         """Nothing here waits for long."""

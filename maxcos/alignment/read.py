@@ -36,7 +36,7 @@ SCANNED, BATCH = 256, 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Title:
+class Title:
     """A text by which people may ask for an item: the number of its field, and its vector."""
 
     field: int
@@ -75,7 +75,7 @@ def gather(settings: Settings, modality: str | None, seed: int) -> Gathered:
     with closing(open_searcher(settings.engine, schema)) as searcher:
         items = _items(searcher, seed)
     fields = _titles(schema, items)
-    titles = _encoded_titles(items, fields, ground.texts)
+    titles = encoded_titles(items, fields, ground.texts)
     titled = [position for position, own in enumerate(titles) if own]
     seen, keys = _encoded(settings, schema, name, bare, [items[position] for position in titled])
     kept = [row for row, vectors in enumerate(seen) if ground.features in vectors]
@@ -87,7 +87,7 @@ def gather(settings: Settings, modality: str | None, seed: int) -> Gathered:
     else:
         base = np.stack([seen[row][ground.base] for row in kept])
     groups = grouped(
-        directions(features - features.mean(axis=0)), [{_plain(title.text) for title in titles[at]} for at in found]
+        directions(features - features.mean(axis=0)), [{plain(title.text) for title in titles[at]} for at in found]
     )
     if len(np.unique(groups)) < FOLDS:
         raise AlignmentError(f"all items look alike: {len(np.unique(groups))} groups of different ones, {FOLDS} needed")
@@ -102,10 +102,10 @@ def _items(searcher: Searcher, seed: int) -> list[StoredItem]:
     """All items, or about MOST of them, without their vectors; the same ones for the same seed."""
     share = MOST / max(searcher.count(), 1)
     batches = searcher.scan(SCANNED)
-    return [StoredItem(item.id, item.source, {}) for batch in batches for item in batch if _lot(item, seed) < share]
+    return [StoredItem(item.id, item.source, {}) for batch in batches for item in batch if lot(item, seed) < share]
 
 
-def _lot(item: StoredItem, seed: int) -> float:
+def lot(item: StoredItem, seed: int) -> float:
     """A number from 0 to 1 that the item draws."""
     digest = hashlib.blake2b(f"{seed}/{item.id}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "little") / 2**64
@@ -113,10 +113,10 @@ def _lot(item: StoredItem, seed: int) -> float:
 
 def _titles(schema: Schema, items: Sequence[StoredItem]) -> tuple[str, ...]:
     """The text fields that name items, in all languages; where there is none those that are suggested."""
-    return tuple(field.name for field in schema.text if _names_items(field.name, items)) or schema.suggest
+    return tuple(field.name for field in schema.text if names_items(field.name, items)) or schema.suggest
 
 
-def _names_items(field: str, items: Sequence[StoredItem]) -> bool:
+def names_items(field: str, items: Sequence[StoredItem]) -> bool:
     values = [text for item in items for text in _values(item, field)]
     return 0 < len(values) <= MOST_SHARED * len(set(values)) and sum(map(len, values)) <= LONGEST * len(values)
 
@@ -158,10 +158,10 @@ def _refuse_little(settings: Settings, ground: Ground, many: int, items: int) ->
     )
 
 
-def _encoded_titles(items: Sequence[StoredItem], fields: Sequence[str], encoder: Encoder) -> list[list[_Title]]:
+def encoded_titles(items: Sequence[StoredItem], fields: Sequence[str], encoder: Encoder) -> list[list[Title]]:
     """Of each item the titles that the text encoder understands."""
     space = encoder.spaces[0].name
-    found: list[list[_Title]] = []
+    found: list[list[Title]] = []
     for item in tqdm(items, desc="align: titles", unit=" items", disable=None):
         found.append([])
         for number, text in ((number, text) for number, field in enumerate(fields) for text in _values(item, field)):
@@ -170,14 +170,14 @@ def _encoded_titles(items: Sequence[StoredItem], fields: Sequence[str], encoder:
             except BadInput:
                 continue
             if vector is not None:
-                found[-1].append(_Title(number, text, vector))
+                found[-1].append(Title(number, text, vector))
     return found
 
 
 def _pairs(
     features: NDArray[np.float32],
     base: NDArray[np.float32],
-    titles: Sequence[Sequence[_Title]],
+    titles: Sequence[Sequence[Title]],
     groups: NDArray[np.int64],
     fields: tuple[str, ...],
 ) -> Pairs:
@@ -197,6 +197,6 @@ def _values(item: StoredItem, name: str) -> Iterator[str]:
     return (text for value in as_values(lookup(item.source, name)) if (text := str(value).strip()))
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """The title without what a reader hardly sees: case, width, and how words are set apart."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())

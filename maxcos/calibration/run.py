@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,15 +18,19 @@ from es_mappings.errors import CalibrationError, EncoderError, InvalidRequest, I
 from es_mappings.provenance import vectors_fingerprint
 from es_mappings.schema import Schema, build_schema
 from es_mappings.settings import Settings
-from es_mappings.types import Calibration, Centre, ItemTerm, StoredItem, Vector
+from es_mappings.types import Calibration, Centre, ItemTerm, StoredItem, TextTerm, Vector
+from ingest.centres import asked_centres, words_of_titles
 from ingest.sinks import open_sink
 from maxcos.calibration import pseudo
 from maxcos.calibration.pairs import Encode, Question, compare, matrices
 from maxcos.calibration.report import Fitted, fit_and_report
-from maxcos.judgments import Judged, read_judged
+from maxcos.judgments import Judged, read_judged, read_queries
 from maxcos.media import pictures
 from query_api.planner import combine
 from query_api.searchers import Searcher, open_searcher
+
+MOST_ASKED = 2000
+"""Queries whose mean is taken; one costs some milliseconds, and 2,000 unit vectors' mean is off by 0.02."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +47,16 @@ def calibrate(
     settings: Settings,
     *,
     judged: tuple[Path, Path] | None = None,
+    asked: Path | None = None,
     held_out: Sequence[str] = (),
     sample: int = 1000,
     seed: int = 0,
 ) -> Report:
-    """Fit the maps of an index and write them into it.
+    """Fit what queries have in common and the maps of an index, and write both into it.
 
     judged: files of queries and of qrels; without them the items are asked for by what they themselves hold.
+    asked: a file of queries that need no judgments; what they have in common is taken off queries. Without it that is
+    what the judged ones have in common, or words of titles.
     Raises CalibrationError when no space can be fitted, and what reading the files, the index and encoding raise.
     """
     encoders = load_encoders(settings.modalities)
@@ -56,22 +64,25 @@ def calibrate(
     searcher = open_searcher(settings.engine, schema)
     try:
         state = searcher.state()
-        centres = state.manifest.centres
         items = sorted(searcher.sample(sample, seed), key=lambda item: item.id)
-        many, random = len(items), np.random.default_rng(seed)
+        queries = read_judged(*judged, schema) if judged is not None else []
+        texts = _texts(read_queries(asked, schema) if asked is not None else queries)
+        texts = texts or words_of_titles([item.source for item in items], schema)
+        centres = asked_centres(state.manifest.centres, texts, encoders)
+        many, draw = len(items), np.random.default_rng(seed)
         represents = 1.0
         if judged is not None:
-            questions, items = _judged_questions(read_judged(*judged, schema), items, searcher)
+            questions, items = _judged_questions(queries, items, searcher)
             represents = state.documents / max(many, 1)
             source = "judgments"
         else:
             fields = pseudo.choose_fields(settings, schema, items, held_out)
-            questions = _own_questions(settings, items, fields, random)
+            questions = _own_questions(settings, items, fields, draw)
             source = f"whole {', '.join(fields.held_out) or 'nothing'}; halves of {', '.join(fields.titles)}; pictures"
         encode = _encoder(encoders, schema, centres, searcher, strict=judged is not None)
         vectors = matrices(items, {space.name: space.dims for space in schema.spaces})
-        asked = tqdm(questions, desc="calibrate", unit=" queries", disable=None)
-        pairs = compare(asked, vectors, many, represents, encode, random)
+        progress = tqdm(questions, desc="calibrate", unit=" queries", disable=None)
+        pairs = compare(progress, vectors, many, represents, encode, draw)
     finally:
         searcher.close()
     fitted = fit_and_report(pairs, validate=judged is not None)
@@ -82,12 +93,19 @@ def calibrate(
     return Report(source, dict(Counter(question.kind for question in questions)), many, fitted)
 
 
+def _texts(queries: Iterable[Judged]) -> list[str]:
+    """Distinct ones, MOST_ASKED random ones where there are more."""
+    terms = (term for query in queries for term in query.terms)
+    texts = list(dict.fromkeys(term.text for term in terms if isinstance(term, TextTerm)))
+    return texts if len(texts) <= MOST_ASKED else random.Random(0).sample(texts, MOST_ASKED)
+
+
 def _own_questions(
-    settings: Settings, items: Sequence[StoredItem], fields: pseudo.Fields, random: np.random.Generator
+    settings: Settings, items: Sequence[StoredItem], fields: pseudo.Fields, draw: np.random.Generator
 ) -> list[Question]:
-    texts = pseudo.text_questions(items, fields, random)
+    texts = pseudo.text_questions(items, fields, draw)
     try:
-        return [*texts, *pseudo.picture_questions(items, fields, lambda item: pictures(item, settings), random)]
+        return [*texts, *pseudo.picture_questions(items, fields, lambda item: pictures(item, settings), draw)]
     except ImportError:  # the extra `image` is not installed, so no encoder takes pictures
         return texts
 
@@ -155,7 +173,7 @@ def _store(settings: Settings, schema: Schema, centres: Mapping[str, Centre], fi
     }
     sink = open_sink(settings.engine, schema)
     try:
-        sink.calibrate(maps)
+        sink.calibrate(maps, centres)
     finally:
         sink.close()
 

@@ -120,11 +120,13 @@ index = "hpo"
 fields = ["name^2", "synonyms", "definition"]
 languages = ["en"]
 suggest = ["name", "synonyms"]
+weight = 1
+saturation = 16
 
 [modalities.text]
 encoder = "ensemble"
 members = [{{encoder = "onnx", model = {use}}}, {{encoder = "transformers", model = {minilm}}}]
-source = ["name", "synonyms", "definition"]
+source = ["name", "definition"]
 
 [modalities.graph]
 encoder = "graph"
