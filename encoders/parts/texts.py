@@ -163,6 +163,26 @@ class TextEncoder:
             return {}
         return {self._space.name: self._remembered(text)}
 
+    def encode_texts(self, texts: Sequence[str]) -> list[Vector | None]:
+        """What `encode_query` gives for each, all at once; None where it gives nothing, or raises."""
+        found: list[Vector | None] = [None] * len(texts)
+        cleaned: dict[int, str] = {}
+        for number, text in enumerate(texts):
+            try:
+                clean = _clean(text)
+            except BadInput:
+                continue
+            if clean is not None and self._understands(clean):
+                cleaned[number] = clean
+        rows = self.embed(list(cleaned.values())) if cleaned else ()
+        for number, row in zip(cleaned, rows, strict=True):
+            try:
+                vector = unit(row, "text")
+                found[number] = vector if self._queries is None else self._queries(vector)
+            except BadInput:
+                continue
+        return found
+
     def _understands(self, text: str) -> bool:
         """What has no letters, as numbers and emoji, everybody understands."""
         return not self._scripts or script(text) in self._scripts | {NONE}

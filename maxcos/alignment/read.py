@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from encoders.contract import Encoder, load_encoder, load_encoders
 from encoders.parts.alignment import Alignable, Ground, Keys, directions
+from encoders.parts.texts import TextEncoder
 from encoders.training.alignment import FOLDS, Pairs
 from es_mappings.errors import AlignmentError, BadInput, SettingsError
 from es_mappings.schema import Schema, as_values, build_schema, lookup
@@ -160,18 +161,35 @@ def _refuse_little(settings: Settings, ground: Ground, many: int, items: int) ->
 
 def encoded_titles(items: Sequence[StoredItem], fields: Sequence[str], encoder: Encoder) -> list[list[Title]]:
     """Of each item the titles that the text encoder understands."""
-    space = encoder.spaces[0].name
-    found: list[list[Title]] = []
-    for item in tqdm(items, desc="align: titles", unit=" items", disable=None):
-        found.append([])
-        for number, text in ((number, text) for number, field in enumerate(fields) for text in _values(item, field)):
-            try:
-                vector = encoder.encode_query(TextTerm(text)).get(space)
-            except BadInput:
-                continue
-            if vector is not None:
-                found[-1].append(Title(number, text, vector))
+    flat = [
+        (row, number, text)
+        for row, item in enumerate(items)
+        for number, field in enumerate(fields)
+        for text in _values(item, field)
+    ]
+    found: list[list[Title]] = [[] for _ in items]
+    with tqdm(total=len(flat), desc="align: titles", unit=" texts", disable=None) as bar:
+        for start in range(0, len(flat), BATCH):
+            batch = flat[start : start + BATCH]
+            for (row, number, text), vector in zip(batch, _texts(encoder, [t for _, _, t in batch]), strict=True):
+                if vector is not None:
+                    found[row].append(Title(number, text, vector))
+            bar.update(len(batch))
     return found
+
+
+def _texts(encoder: Encoder, texts: Sequence[str]) -> list[Vector | None]:
+    if isinstance(encoder, TextEncoder):
+        return encoder.encode_texts(texts)
+    space = encoder.spaces[0].name
+    return [_text(encoder, space, text) for text in texts]
+
+
+def _text(encoder: Encoder, space: str, text: str) -> Vector | None:
+    try:
+        return encoder.encode_query(TextTerm(text)).get(space)
+    except BadInput:
+        return None
 
 
 def _pairs(

@@ -11,7 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from es_mappings.errors import SettingsError
+import click
+
+from es_mappings.errors import AlignmentError, CalibrationError, SettingsError
 from es_mappings.settings import Settings, load_settings
 from maxcos.alignment.report import print_report as print_alignment
 from maxcos.alignment.run import align
@@ -103,13 +105,20 @@ def prepare(benchmark: Benchmark, files: Files, engine: str | None) -> Settings:
         print_summary(ingest_file(files.items, settings), files.items, as_json=False)
         for modality in benchmark.aligned:
             settings = _aligned(benchmark, files, settings, modality, engine)
-    print_report(calibrate(settings, asked=files.queries("dev"), held_out=benchmark.held_out), as_json=False)
+    try:
+        print_report(calibrate(settings, asked=files.queries("dev"), held_out=benchmark.held_out), as_json=False)
+    except CalibrationError as error:
+        click.echo(f"not calibrated: {error}")
     return settings
 
 
 def _aligned(benchmark: Benchmark, files: Files, settings: Settings, modality: str, engine: str | None) -> Settings:
     """The settings with what was learnt for the modality, if that won, and the index as they say."""
-    report = align(settings, _learnt(files, modality), modality=modality)
+    try:
+        report = align(settings, _learnt(files, modality), modality=modality)
+    except AlignmentError as error:
+        click.echo(f"{modality}: {error}")
+        return settings
     print_alignment(report, files.config, as_json=False)
     if report.kept is None:
         return settings

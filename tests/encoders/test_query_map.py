@@ -123,3 +123,16 @@ def test_where_there_is_nothing_to_learn_queries_stay() -> None:
     assert found.epochs == 0
     np.testing.assert_array_equal(found.weights, np.eye(16, dtype=np.float32))
     np.testing.assert_array_equal(found.after, np.ones(30))
+
+
+def test_texts_together_are_texts_one_by_one(load: Load, mapped: Encoder) -> None:
+    texts = ["a red sofa", "  ", "椅子", "\ud800", "lamp 🛋"]
+    for encoder in (load(), mapped, load(scripts=["Latin"])):
+        assert isinstance(encoder, TextEncoder)
+        together = encoder.encode_texts(texts)
+        assert together[1] is None and together[3] is None
+        for text, vector in ((t, v) for t, v in zip(texts, together, strict=True) if t.strip() and t != "\ud800"):
+            alone = encoder.encode_query(TextTerm(text)).get("text")
+            assert (alone is None) == (vector is None)
+            if vector is not None and alone is not None:
+                np.testing.assert_allclose(vector, alone, atol=1e-5)

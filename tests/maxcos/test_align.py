@@ -108,7 +108,9 @@ def test_what_cannot_be_asked_for(shuffled: Path) -> None:
     settings = load_settings(shuffled / "maxcos.toml")
     with pytest.raises(SettingsError, match="--modality: 'video' is not one of text, image"):
         align(settings, shuffled / "x.npz", modality="video")
-    with pytest.raises(AlignmentError, match="items have a name that the modality 'text' does not read, 200 are needed"):
+    with pytest.raises(
+        AlignmentError, match="items have a name that the modality 'text' does not read, 200 are needed"
+    ):
         align(settings, shuffled / "x.npz", modality="text")
     with pytest.raises(SettingsError, match="--classes: 'title' does not hold from 2 to 100 different values"):
         align(settings, shuffled / "x.npz", classes="title")

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from encoders.contract import load_encoders
@@ -20,6 +21,7 @@ from es_mappings.errors import CalibrationError
 from es_mappings.provenance import Manifest
 from es_mappings.schema import Schema, build_schema
 from es_mappings.settings import Settings, load_settings
+from es_mappings.types import TextTerm
 from ingest.sinks import open_sink
 from maxcos.build import ingest_file
 from maxcos.calibration.run import Report, calibrate
@@ -138,6 +140,33 @@ def test_the_largest_map_predicts_relevance(report: Report) -> None:
 def test_one_seed_gives_the_same_maps(report: Report, settings: Settings) -> None:
     assert calibrate(settings, seed=0) == report
     assert calibrate(settings, seed=1).fitted.spaces != report.fitted.spaces
+
+
+def test_what_people_ask_gives_the_mean_of_queries(settings: Settings, folder: Path, tmp_path: Path) -> None:
+    asked = tmp_path / "asked.jsonl"
+    words = [f"how much is {word}" for word in ("a sofa", "oak", "a lamp", "椅子", "the red one", "a bed for two")]
+    lines = ({"id": str(n), "query": [{"text": f"{words[n % 6]} {n}"}, {"item": "x"}]} for n in range(40))
+    asked.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+    calibrate(settings, asked=asked)
+    schema, manifest = schema_and_manifest(settings)
+    text = load_encoders(settings.modalities)["text"]
+    vectors = [text.encode_query(TextTerm(f"{words[n % 6]} {n}"))["text"] for n in range(40)]
+    np.testing.assert_allclose(manifest.centres["text"].queries["text"], np.mean(vectors, axis=0), atol=1e-6)
+    assert set(manifest.valid_calibration(schema)) >= {"text", "image_words"}, "the maps are for that mean"
+    calibrate(settings)
+    _, before = schema_and_manifest(settings)
+    assert not np.allclose(before.centres["text"].queries["text"], manifest.centres["text"].queries["text"])
+    np.testing.assert_array_equal(before.centres["text"].items, manifest.centres["text"].items)
+    assert ingest_file(folder / "items.jsonl", settings).written == 0, "no item is encoded again"
+
+
+def test_too_few_queries_have_no_mean_of_their_own(settings: Settings, tmp_path: Path) -> None:
+    asked = tmp_path / "asked.jsonl"
+    asked.write_text('{"id": "1", "query": "sofa"}\n', "utf-8")
+    calibrate(settings, asked=asked)
+    _, manifest = schema_and_manifest(settings)
+    assert "text" not in manifest.centres["text"].queries
+    calibrate(settings)
 
 
 def test_other_vectors_make_the_maps_void(report: Report, settings: Settings) -> None:

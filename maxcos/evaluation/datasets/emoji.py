@@ -173,6 +173,8 @@ index = "emoji-{"-".join(languages)}"
 [lexical]
 fields = {labels}
 languages = {json.dumps(list(languages))}
+weight = 0.2
+saturation = 16
 {"".join(texts[language] for language in languages)}
 [modalities.image]
 encoder = "torchvision"
