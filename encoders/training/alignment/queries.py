@@ -46,11 +46,13 @@ Tell = Callable[[Mapping[str, float]], None]
 class QueryFit:
     """weights: (dims, dims), of the epoch that served the choosing part best; 0 epochs: doing nothing did.
 
-    judged: (j,) the numbers of the texts that judge. before, after: (j,) their ranks without the map and with it.
+    learnt: (l,) the numbers of the texts that were learnt from. judged: (j,) of those that judge. before, after: (j,)
+    their ranks without the map and with it.
     """
 
     weights: Matrix
     epochs: int
+    learnt: Numbers
     judged: Numbers
     before: Ranks
     after: Ranks
@@ -76,7 +78,9 @@ def fit_queries(pairs: Pairs, *, seed: int = 0, tell: Tell = lambda _: None) -> 
             best, epochs, reached = weights, number + 1, mrr
         elif number + 1 - epochs >= PATIENCE:
             break
-    return QueryFit(best, epochs, judged, _ranks(pairs, None, judged), _ranks(pairs, best, judged))
+    return QueryFit(
+        best, epochs, np.flatnonzero(of_text > 1), judged, _ranks(pairs, None, judged), _ranks(pairs, best, judged)
+    )
 
 
 def _mrr(pairs: Pairs, weights: Matrix | None, texts: Numbers) -> float:
