@@ -70,17 +70,23 @@ export function go(change, { draft: kind = null, settled = false, stay = false }
   history[replace ? "replaceState" : "pushState"]({ entry }, "", address);
   if (!replace && !stay) scrollTo(0, 0);
   if (!stay) return void search();
-  clearTimeout(resting);
+  giveUp();
   resting = setTimeout(search, REST_MS);
   session.busy = true;
   tell();
 }
 
-/** Ask for the session's query; more: for what follows the hits that are there. What ran before is given up. */
-export async function search({ more = false } = {}) {
+/** Nobody waits any more for what was asked before. */
+function giveUp() {
   clearTimeout(resting);
   running?.abort();
-  const mine = ++sequence;
+  sequence += 1;
+}
+
+/** Ask for the session's query; more: for what follows the hits that are there. What ran before is given up. */
+export async function search({ more = false } = {}) {
+  giveUp();
+  const mine = sequence;
   const { query } = session;
   session.failure = null;
   if (!asks(query)) {
@@ -156,9 +162,7 @@ export async function learnTitle(id) {
 
 /** Show what the address says: from memory where this entry was shown before, else by asking. */
 export function enter(state) {
-  running?.abort();
-  clearTimeout(resting);
-  sequence += 1;
+  giveUp();
   draft = { kind: null, until: 0 };
   const kept = answers.get(state?.entry) ?? null;
   entry = state?.entry?.startsWith(`${run}.`) ? state.entry : `${run}.${++entries}`;
