@@ -63,7 +63,7 @@ function slider(t, title) {
 function weigh(terms) {
   terms.forEach((t, i) => {
     const [range, amount] = $("chips").children[i].querySelector(".weight").children;
-    const weight = Math.abs(t.weight);
+    const weight = Math.abs(t.weight) || 1; // an address may say what is no number; the service refuses it
     range.max = Math.max(MOST, weight);
     range.value = weight;
     range.style.setProperty("--v", String((range.value - LEAST) / (range.max - LEAST)));

@@ -92,7 +92,7 @@ function update() {
   for (const line of $("weights").children) {
     const [, range, amount] = line.children;
     const m = line.dataset.modality;
-    range.max = Math.max(MOST, weightOf(m));
+    range.max = Math.max(MOST, weightOf(m) || 0);
     range.value = weightOf(m);
     range.disabled = m === "lexical" && method === "max";
     range.style.setProperty("--v", String(range.value / range.max));

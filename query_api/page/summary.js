@@ -60,7 +60,7 @@ function showFailure() {
   );
   $("error").replaceChildren(
     el("h2", {}, String(body.title || say("failed"))),
-    body.detail ? el("p", {}, String(body.detail)) : "",
+    body.detail && !faults.length ? el("p", {}, String(body.detail)) : "",
     faults.length ? el("ul", {}, ...faults) : "",
     body.request_id ? el("p", { class: "ref" }, say("reference", { id: body.request_id })) : "",
     wantsKey
