@@ -3,32 +3,11 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image, ImageOps
 from playwright.sync_api import Locator, Page, expect
-
-
-@pytest.fixture(scope="session")
-def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
-    return {
-        **browser_type_launch_args,
-        "executable_path": "/usr/bin/chromium",
-        "args": ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"],
-    }
-
-
-@pytest.fixture
-def complaints(page: Page) -> Iterator[list[str]]:
-    """What the browser's console and the page's scripts complain about; there must be nothing."""
-    found: list[str] = []
-    page.on("console", lambda message: found.append(message.text) if message.type in {"error", "warning"} else None)
-    page.on("pageerror", lambda error: found.append(str(error)))
-    yield found
-    assert found == []
 
 
 def test_words_find_pictures_and_say_why(page: Page, service: str, complaints: list[str]) -> None:
@@ -223,10 +202,11 @@ def test_a_hit_tells_which_words_met_and_where_in_its_picture(page: Page, servic
     card = page.get_by_test_id("card").first
     expect(card).to_be_visible()
     assert asked == []
-    summary = card.get_by_text("Why this hit")
-    summary.focus()
+    opener = card.get_by_test_id("why")
+    opener.focus()
     page.keyboard.press("Enter")
-    text = card.locator('[data-testid="why-part"][data-modality="text"]')
+    drawer = page.get_by_role("dialog", name="Why this hit")
+    text = drawer.locator('[data-testid="why-part"][data-modality="text"]')
     expect(text).to_be_visible(timeout=PATIENCE)
     expect(text.get_by_role("heading")).to_contain_text("text: cosine")
     words = text.locator(".why-line").first.get_by_test_id("why-word")
@@ -234,13 +214,14 @@ def test_a_hit_tells_which_words_met_and_where_in_its_picture(page: Page, servic
     assert strength(words.nth(1)) == 1
     expect(text.locator(".why-line").first.locator(".vh")).to_contain_text("Most of it by sofa (")
     expect(text.locator(".why-line").last.locator(".w.hit").first).to_be_visible()
-    image = card.locator('[data-testid="why-part"][data-modality="image"]')
+    image = drawer.locator('[data-testid="why-part"][data-modality="image"]')
     expect(image.get_by_test_id("why-grid").locator(".cell")).to_have_count(49)
     seen, grid = image.locator("img").bounding_box(), image.get_by_test_id("why-grid").bounding_box()
     assert seen is not None and grid is not None
     assert all(abs(seen[side] - grid[side]) < 1 for side in ("x", "y", "width", "height"))
-    page.keyboard.press("Enter")
-    expect(text).to_be_hidden()
+    page.keyboard.press("Escape")
+    expect(drawer).to_be_hidden()
+    expect(opener).to_be_focused()
     page.keyboard.press("Enter")
     expect(text).to_be_visible()
     assert len(asked) == 1
@@ -252,8 +233,8 @@ def test_why_a_picture_found_it_in_chinese(page: Page, service: str, shop_folder
     page.get_by_test_id("image-input").set_input_files(shop_folder / "icons" / "scopia-bed1.png")
     card = page.get_by_test_id("card").first
     expect(card).to_have_attribute("data-id", "scopia-bed1")
-    card.get_by_text("为何命中").click()
-    image = card.locator('[data-testid="why-part"][data-modality="image"]')
+    card.get_by_test_id("why").click()
+    image = page.get_by_role("dialog", name="为何命中").locator('[data-testid="why-part"][data-modality="image"]')
     expect(image.locator("figcaption")).to_contain_text("图片最重要的部分在", timeout=PATIENCE)
     expect(image.locator(".frame")).to_have_count(1)
     assert strength_of_cells(image) == pytest.approx(0.75)
@@ -267,12 +248,13 @@ def test_an_explanation_that_fails_says_so_and_is_asked_for_again(page: Page, se
     page.goto(f"{service}/?q=sofa")
     page.route("**/v1/why", lambda route: route.abort())
     card = page.get_by_test_id("card").first
-    card.get_by_text("Why this hit").click()
-    expect(card.get_by_test_id("why")).to_contain_text("This could not be found out: The service cannot be reached.")
+    card.get_by_test_id("why").click()
+    drawer = page.get_by_test_id("drawer")
+    expect(drawer).to_contain_text("This could not be found out: The service cannot be reached.")
     page.unroute("**/v1/why")
-    card.get_by_text("Why this hit").click()
-    card.get_by_text("Why this hit").click()
-    expect(card.get_by_test_id("why-part").first).to_be_visible(timeout=PATIENCE)
+    drawer.get_by_test_id("drawer-close").click()
+    card.get_by_test_id("why").click()
+    expect(drawer.get_by_test_id("why-part").first).to_be_visible(timeout=PATIENCE)
 
 
 def test_the_description_shows_without_a_resource_from_elsewhere(

@@ -38,6 +38,7 @@ DOCUMENTS = (
     "encoders",
     "service",
     "quality",
+    "page",
 )
 
 
