@@ -9,7 +9,9 @@ item's picture), and for comparison `same picture` (the pixels of the corrupted 
 another file: no head of the alignment is known to have seen it, see `Alignment.place`). What is touched is ingested
 again; neither alignment nor calibration is made again. Builds `benchmark/emoji-en` where it is missing.
 
-Then, of 5 % and 30 %: how many of the damaged items `maxcos audit` finds. Needs the extras text, image, graph, train.
+Then, of 5 % and of 30 %: how many of the damaged items `maxcos audit` finds.
+
+Needs the extras text, image, graph, train.
 """
 
 from __future__ import annotations
@@ -28,12 +30,16 @@ import click
 import numpy as np
 from PIL import Image, ImageFilter
 
-from encoders.contract import load_encoders
+from encoders.contract import Encoder, load_encoders
 from encoders.parts.pictures import open_picture
 from encoders.training.update import update_graph
+from es_mappings.schema import build_schema
 from es_mappings.settings import Settings, load_settings
+from ingest.encoding import Encoding
+from ingest.pipeline import ingest
+from ingest.sinks import open_sink
+from ingest.sources import digest, read
 from maxcos.audit.report import audit
-from maxcos.build import ingest_file
 from maxcos.evaluation.benchmark import build
 from maxcos.evaluation.datasets.files import Files
 from maxcos.evaluation.metrics import METRICS, Floats, differences, per_query
@@ -43,8 +49,9 @@ from maxcos.judgments import Judged, read_judged
 from query_api.service import SearchService
 
 Record = dict[str, Any]
-Damage = Callable[[Sequence[Record], Files, Settings], None]
-"""Changes records, and the pictures beside them."""
+Encoders = Mapping[str, Encoder]
+Damage = Callable[[Sequence[Record], Files, Any], None]
+"""Changes records, and the files beside them; knows the encoder of pictures."""
 
 SYSTEMS = (
     System("lexical", "lexical"),
@@ -55,38 +62,38 @@ SYSTEMS = (
     System("hybrid", "hybrid"),
 )
 MEASURED = 0.3
-"""The share whose cost in quality is measured; both are audited."""
+"""The share whose cost in quality is measured."""
 SHARES = (0.05, MEASURED)
 EDGE, SEEN = 256, 224
 """The encoder scales a picture to EDGE and looks at the SEEN pixels in the middle."""
-BOUND, STEP, STEPS = 8 / 255, 2 / 255, 10
+BOUND, STEP, STEPS = 8 / 255, 3 / 255, 4
 
 
 # --- damages
 
 
-def wrong_picture(records: Sequence[Record], files: Files, settings: Settings) -> None:
+def wrong_picture(records: Sequence[Record], files: Files, encoder: Any) -> None:
     images = [record["image"] for record in records]
     for record, image in zip(records, images[1:] + images[:1], strict=True):
         record["image"] = image
 
 
-def missing_text(records: Sequence[Record], files: Files, settings: Settings) -> None:
+def missing_text(records: Sequence[Record], files: Files, encoder: Any) -> None:
     for record in records:
         for name in [name for name in record if name.startswith("label_")]:
             del record[name]
     nameless = {record["id"] for record in records}
     rows = files.names.read_text("utf-8").splitlines(keepends=True)
     files.names.write_text("".join(row for row in rows if row.split("\t")[0] not in nameless), "utf-8")
-    update_graph(Path(str(settings.modalities["graph"].model)), names=files.names)
+    update_graph(files.folder / "graph.npz", names=files.names)
 
 
-def same_picture(records: Sequence[Record], files: Files, settings: Settings) -> None:
+def same_picture(records: Sequence[Record], files: Files, encoder: Any) -> None:
     for record in records:
         _replace(record, files, open_picture(files.folder / record["image"]))
 
 
-def corrupted_picture(records: Sequence[Record], files: Files, settings: Settings) -> None:
+def corrupted_picture(records: Sequence[Record], files: Files, encoder: Any) -> None:
     ways = (_pressed, _blurred, _noisy, _half_black)
     for number, record in enumerate(records):
         _replace(record, files, ways[number % len(ways)](open_picture(files.folder / record["image"]), number))
@@ -115,11 +122,11 @@ def _half_black(picture: Image.Image, seed: int) -> Image.Image:
     return black
 
 
-def adversarial_picture(records: Sequence[Record], files: Files, settings: Settings) -> None:
+def adversarial_picture(records: Sequence[Record], files: Files, encoder: Any) -> None:
     """Each towards the next one's features."""
     import torch
 
-    network = load_encoders(settings.modalities)["image"]._network()  # type: ignore[attr-defined]
+    network = encoder._network()
     mean, deviation = (torch.tensor(numbers)[:, None, None] for numbers in (network.mean, network.deviation))
 
     def features(pixels: Any) -> Any:
@@ -157,31 +164,45 @@ DAMAGES: Mapping[str, Damage] = {
     "adversarial picture": adversarial_picture,
     "missing text": missing_text,
 }
+AUDITED = ("corrupted picture", "wrong picture", "adversarial picture")
+"""What is also looked for where few items are damaged."""
 
 
 # --- measuring
 
 
-def damaged(kind: str, share: float, clean: Files, folder: Path) -> tuple[Settings, set[str]]:
-    """An index in which a share of the items is damaged, and which ones they are."""
+def damaged(kind: str, share: float, clean: Settings, encoders: Encoders, folder: Path) -> tuple[Settings, set[str]]:
+    """An index in which a share of the items is damaged, and which ones they are. encoders: of the clean index."""
+    before = Files(Path(str(clean.modalities["graph"].model)).parent)
     files = Files(folder / f"{kind.replace(' ', '-')}-{round(share * 100)}")
     shutil.rmtree(files.folder, ignore_errors=True)
-    shutil.copytree(clean.folder, files.folder, ignore=shutil.ignore_patterns("pictures"))
-    shutil.copytree(clean.folder / "pictures", files.folder / "pictures", copy_function=os.link)
-    records = [json.loads(line) for line in clean.items.read_text("utf-8").splitlines()]
+    shutil.copytree(before.folder, files.folder, ignore=shutil.ignore_patterns("pictures"))
+    shutil.copytree(before.folder / "pictures", files.folder / "pictures", copy_function=os.link)
+    records = [json.loads(line) for line in before.items.read_text("utf-8").splitlines()]
     touched = random.Random(0).sample(records, round(share * len(records)))
     settings = load_settings(files.config)
-    DAMAGES[kind](touched, files, settings)
+    DAMAGES[kind](touched, files, encoders["image"])
     files.items.write_text("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records), "utf-8")
-    summary = ingest_file(files.items, settings)
+    schema = build_schema(settings.lexical, encoders.values())
+    with closing(open_sink(settings.engine, schema)) as sink:
+        encoding = Encoding(schema, settings.modalities, encoders, files.folder)
+        letters = files.folder / "dead-letters.jsonl"
+        summary = ingest(read(files.items, schema), encoding, sink, source=digest(files.items), dead_letters=letters)
     click.echo(f"{kind}, {share:.0%}: {summary.written} items written, {dict(summary.vectors)}", err=True)
     return settings, {record["id"] for record in touched}
 
 
-def answers(settings: Settings, files: Files) -> tuple[list[Judged], dict[str, Floats]]:
+def sampled(settings: Settings, files: Files, encoders: Encoders, most: int) -> list[Judged]:
+    """Judged queries of the test half."""
+    schema = build_schema(settings.lexical, encoders.values())
+    queries = read_judged(files.queries("test"), files.qrels("test"), schema)
+    return random.Random(0).sample(queries, min(most, len(queries)))
+
+
+def answers(settings: Settings, queries: Sequence[Judged]) -> dict[str, Floats]:
+    """By system the metric of each query."""
     with closing(SearchService.from_settings(settings)) as service:
-        queries = read_judged(files.queries("test"), files.qrels("test"), service.schema)
-        return queries, {s.name: per_query(ask(service, s, queries).rankings, queries)[METRICS[0]] for s in SYSTEMS}
+        return {s.name: per_query(ask(service, s, queries).rankings, queries)[METRICS[0]] for s in SYSTEMS}
 
 
 def costs(before: Floats, after: Floats) -> list[float]:
@@ -206,10 +227,10 @@ def audited(settings: Settings, touched: set[str]) -> dict[str, dict[str, int]]:
 
 
 def quality(
-    settings: Settings, files: Files, touched: set[str], queries: Sequence[Judged], clean: Mapping[str, Floats]
+    settings: Settings, touched: set[str], queries: Sequence[Judged], clean: Mapping[str, Floats]
 ) -> dict[str, Any]:
     """By group of queries (`touched`: a damaged item answers it) and system what the damage costs."""
-    _, after = answers(settings, files)
+    after = answers(settings, queries)
     is_touched = np.array([bool(touched & query.grades.keys()) for query in queries])
     groups = {"all": np.ones_like(is_touched), "touched": is_touched, "untouched": ~is_touched}
     return {
@@ -221,20 +242,23 @@ def quality(
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--folder", type=Path, default=Path("benchmark"))
+    parser.add_argument("--queries", type=int, default=300, help="at most so many, a random sample")
     parser.add_argument("--output", type=Path)
     given = parser.parse_args()
     clean_settings, files = build("emoji-en", given.folder, None, click.echo)
     found: dict[str, Any] = {"metric": METRICS[0], "columns": ["clean", "damaged", "cost", "low", "high"]}
     found |= {"quality": {}, "audit": {"nothing": {"damaged": 0, **audited(clean_settings, set())}}}
-    queries, clean = answers(clean_settings, files)
+    encoders = load_encoders(clean_settings.modalities)
+    queries = sampled(clean_settings, files, encoders, given.queries)
+    clean = answers(clean_settings, queries)
     for share in SHARES:
-        for kind in DAMAGES:
-            settings, touched = damaged(kind, share, files, given.folder / "noisy-items")
+        for kind in DAMAGES if share == MEASURED else AUDITED:
+            settings, touched = damaged(kind, share, clean_settings, encoders, given.folder / "noisy-items")
             name = f"{kind}, {share:.0%}"
             found["audit"][name] = {"damaged": len(touched), **audited(settings, touched)}
             click.echo(f"{name}: {json.dumps(found['audit'][name])}", err=True)
             if share == MEASURED:
-                found["quality"][kind] = quality(settings, files, touched, queries, clean)
+                found["quality"][kind] = quality(settings, touched, queries, clean)
                 click.echo(f"{name}: {json.dumps(found['quality'][kind])}", err=True)
     text = json.dumps(found, indent=1)
     click.echo(text)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +21,8 @@ VERSION = "texts-1"
 MAX_CHARACTERS = 10_000
 """Longer texts are cut: it bounds the time of one text to about 0.3 s."""
 REMEMBERED = 1024
+_WIDTHS = re.compile("[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a\uff66-\uff9f]+")
+"""Wide Latin letters and digits, and narrow kana: an input method's, and in the vocabulary of few models."""
 
 Embed = Callable[[Sequence[str]], Matrix]
 """n non-empty texts to an (n, dims) matrix whose rows need not be of unit length."""
@@ -84,6 +88,11 @@ def _clean(text: str) -> str | None:
     return text or None
 
 
+def usual_width(text: str) -> str:
+    """The text with the usual forms of letters that are wide or narrow; all else stays as items have it."""
+    return _WIDTHS.sub(lambda letters: unicodedata.normalize("NFKC", letters[0]), text)
+
+
 def text_peer(modality: str, options: Mapping[str, Any], peers: Mapping[str, Encoder]) -> Encoder | None:
     """The modality that the option `words` names, by default the first that is a TextEncoder; None for none, or "".
 
@@ -142,7 +151,7 @@ class TextEncoder:
 
         See `_clean` for errors.
         """
-        text = _clean(term.text) if isinstance(term, TextTerm) else None
+        text = _clean(usual_width(term.text)) if isinstance(term, TextTerm) else None
         if text is None or not self._understands(text):
             return {}
         return {self._space.name: self._remembered(text)}
