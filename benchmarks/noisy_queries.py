@@ -159,7 +159,7 @@ def measure(
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--folder", type=Path, default=Path("benchmark"))
-    parser.add_argument("--queries", type=int, help="at most so many of each language, a random sample")
+    parser.add_argument("--queries", type=int, default=300, help="at most so many of each language, a random sample")
     parser.add_argument("--output", type=Path)
     given = parser.parse_args()
     built = {language: build(f"emoji-{language}", given.folder, None, click.echo) for language in TEXT}
@@ -168,8 +168,7 @@ def main() -> None:
         (others,) = (other for name, (_, other) in built.items() if name != language)
         with closing(SearchService.from_settings(settings)) as service:
             queries = read_judged(files.queries("test"), files.qrels("test"), service.schema)
-            if given.queries is not None and given.queries < len(queries):
-                queries = random.Random(0).sample(queries, given.queries)
+            queries = random.Random(0).sample(queries, min(given.queries, len(queries)))
             found[language] = measure(service, language, queries, noises(language, files, others))
     text = json.dumps(found, indent=1, ensure_ascii=False)
     click.echo(text)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
-import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 
 from encoders.contract import Encoded, Encoder, unit
 from encoders.parts.scripts import NONE, SCRIPTS, script
+from encoders.parts.typed import readable
 from es_mappings.errors import BadInput, SettingsError
 from es_mappings.settings import ModalitySettings
 from es_mappings.types import Matrix, Provenance, Space, Term, TextTerm, Vector
@@ -21,8 +20,6 @@ VERSION = "texts-1"
 MAX_CHARACTERS = 10_000
 """Longer texts are cut: it bounds the time of one text to about 0.3 s."""
 REMEMBERED = 1024
-_WIDTHS = re.compile("[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a\uff66-\uff9f]+")
-"""Wide Latin letters and digits, and narrow kana: an input method's, and in the vocabulary of few models."""
 
 Embed = Callable[[Sequence[str]], Matrix]
 """n non-empty texts to an (n, dims) matrix whose rows need not be of unit length."""
@@ -88,11 +85,6 @@ def _clean(text: str) -> str | None:
     return text or None
 
 
-def usual_width(text: str) -> str:
-    """The text with the usual forms of letters that are wide or narrow; all else stays as items have it."""
-    return _WIDTHS.sub(lambda letters: unicodedata.normalize("NFKC", letters[0]), text)
-
-
 def text_peer(modality: str, options: Mapping[str, Any], peers: Mapping[str, Encoder]) -> Encoder | None:
     """The modality that the option `words` names, by default the first that is a TextEncoder; None for none, or "".
 
@@ -149,9 +141,9 @@ class TextEncoder:
     def encode_query(self, term: Term) -> Mapping[str, Vector]:
         """The vector of a text; nothing for a blank one, one in another script, and for other terms.
 
-        See `_clean` for errors.
+        It is read as `typed.readable` has it. See `_clean` for errors.
         """
-        text = _clean(usual_width(term.text)) if isinstance(term, TextTerm) else None
+        text = _clean(readable(term.text)) if isinstance(term, TextTerm) else None
         if text is None or not self._understands(text):
             return {}
         return {self._space.name: self._remembered(text)}

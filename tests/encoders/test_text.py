@@ -17,7 +17,7 @@ import pytest
 
 from encoders import onnx, transformers
 from encoders.contract import Encoder, load_encoder
-from encoders.parts.texts import MAX_CHARACTERS, TextEncoder, gather, usual_width
+from encoders.parts.texts import MAX_CHARACTERS, TextEncoder, gather
 from encoders.parts.weights import fingerprint
 from es_mappings.errors import BadInput, EncoderError, SettingsError
 from es_mappings.settings import ModalitySettings
@@ -142,19 +142,6 @@ def test_long_texts_are_cut_and_odd_ones_encoded(encoder: TextEncoder) -> None:
     np.testing.assert_allclose(query(encoder, long), query(encoder, long + "x"), atol=1e-6)
     for text in ("!?", "\x00", "\u200b", "🥾", "a" * 5000, "\u202e"):
         assert np.isfinite(query(encoder, text)).all()
-
-
-@pytest.mark.parametrize(
-    ("text", "usual"),
-    [
-        ("Ｗｏｏｄｅｎ　ｃｈａｉｒ，２０ cm", "Wooden　chair，20 cm"),
-        ("ﾍﾞｯﾄﾞ", "ベッド"),
-        ("椅子（白）、m² ① ™ ﬁn 😀", "椅子（白）、m² ① ™ ﬁn 😀"),
-    ],
-)
-def test_letters_have_their_usual_width_and_all_else_stays(text: str, usual: str) -> None:
-    assert usual_width(text) == usual
-    assert usual_width(usual) == usual
 
 
 def test_a_wide_query_has_the_vector_of_the_usual_one(encoder: TextEncoder) -> None:
