@@ -183,6 +183,11 @@ def test_english_similarity_order(english: TextEncoder) -> None:
     assert chair @ armchair > chair @ fridge + 0.3
 
 
+def test_a_lone_emoji_means_what_it_is_called(encoder: TextEncoder) -> None:
+    bed, wanted, other = (query(encoder, text) for text in ("🛏️", "bed", "chair"))
+    assert bed @ wanted > bed @ other + 0.2
+
+
 def test_the_model_card_s_own_number(english: TextEncoder) -> None:
     """sentence-transformers' all-MiniLM-L6-v2 on its documentation's pair (Semantic Textual Similarity): 0.6660."""
     pair = ("The weather is lovely today.", "It's so sunny outside!")
