@@ -149,7 +149,7 @@ class TextEncoder:
         return {self._space.name: self._remembered(text)}
 
     def _understands(self, text: str) -> bool:
-        """What has no letters, as numbers and emoji, everybody understands."""
+        """What has no letters, as numbers, everybody understands. (An emoji has a name by now.)"""
         return not self._scripts or script(text) in self._scripts | {NONE}
 
     def _vector(self, text: str) -> Vector:
