@@ -1,12 +1,14 @@
-"""What noise in queries costs: the bilingual emoji, asked with typing errors, other forms of characters, and emoji.
+"""What noise in queries costs: the emoji of one language, asked with typing errors, other characters, and emoji.
 
-    python benchmarks/noisy_queries.py --config benchmark/emoji/maxcos.toml [--queries 500] [--output FILE]
+    python benchmarks/noisy_queries.py --folder benchmark --output benchmarks/results/noisy-queries.json
 
-Noises: `typo` (two neighbouring letters of each word of four letters or more change places, or one is missing), `upper`
-(capitals), `full width` (wide forms of Latin letters), `traditional` (characters as in Hong Kong and Taiwan), `emoji`
-(one at the end that has nothing to do with it), `mixed` (a keyword of the other language, of an item that answers,
-beside it). The same queries throughout, from the test half. Needs the extras text, image, graph, eval, and the package
-opencc-python-reimplemented.
+Noises: `typo` (of each word of four letters or more two neighbouring letters change places, or one is missing; in
+Chinese two neighbouring characters of the query change places), `upper` (capitals), `full width` (wide forms of Latin
+letters), `traditional` (Chinese characters as in Hong Kong and Taiwan; labels have simplified ones), `emoji` (one at
+the end that has nothing to do with it), `emoji instead` (one that answers it, in place of its last word), `mixed` (a
+keyword in the other language, of an item that answers, beside it). Figures are of the queries that a noise changes,
+from the test half, beside those of the same queries without it. Builds `benchmark/emoji-en` and `benchmark/emoji-zh`
+where they are missing. Needs the extras text, image, graph, train, and for `traditional` the package of the extra dev.
 """
 
 from __future__ import annotations
@@ -22,25 +24,30 @@ from pathlib import Path
 
 import click
 
-from es_mappings.settings import load_settings
 from es_mappings.types import TextTerm
-from maxcos.evaluation.datasets.files import Files
-from maxcos.evaluation.metrics import METRICS, differences, per_query
+from maxcos.evaluation.benchmark import build
+from maxcos.evaluation.datasets.files import SPLITS, Files
+from maxcos.evaluation.metrics import METRICS, Floats, differences, per_query
 from maxcos.evaluation.run import ask
 from maxcos.evaluation.systems import System
 from maxcos.judgments import Judged, read_judged
 from query_api.service import SearchService
 
-Noise = Callable[[str, random.Random], str]
-SYSTEMS = (
-    System("lexical", "lexical"),
-    System("max raw", "max", "raw"),
-    System("max", "max"),
-    System("hybrid", "hybrid"),
-)
+Noise = Callable[[Judged, random.Random], str]
+TEXT = {"en": "english", "zh": "chinese"}
+FOREIGN = "😀🎉🔥👍🙏"
 
 
-def typo(text: str, draw: random.Random) -> str:
+def systems(language: str) -> list[System]:
+    text = System("text", "max", "raw", (TEXT[language],))
+    return [System("lexical", "lexical"), text, System("max raw", "max", "raw"), System("max", "max"),
+            System("hybrid", "hybrid")]  # fmt: skip
+
+
+# --- noises
+
+
+def typo(query: Judged, draw: random.Random) -> str:
     def err(word: re.Match[str]) -> str:
         letters = list(word[0])
         place = draw.randrange(1, len(letters) - 1)
@@ -50,75 +57,120 @@ def typo(text: str, draw: random.Random) -> str:
             del letters[place]
         return "".join(letters)
 
-    return re.sub(r"[A-Za-z]{4,}", err, text)
+    return re.sub(r"[A-Za-z]{4,}", err, str(query.query))
 
 
-def full_width(text: str, draw: random.Random) -> str:
-    return "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in text)
+def swapped(query: Judged, draw: random.Random) -> str:
+    letters = list(str(query.query))
+    place = draw.randrange(len(letters) - 1) if len(letters) > 1 else 0
+    letters[place : place + 2] = reversed(letters[place : place + 2])
+    return "".join(letters)
 
 
-def traditional(text: str, draw: random.Random) -> str:
+def upper(query: Judged, draw: random.Random) -> str:
+    return str(query.query).upper()
+
+
+def full_width(query: Judged, draw: random.Random) -> str:
+    return "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in str(query.query))
+
+
+def traditional() -> Noise:
     from opencc import OpenCC
 
-    return str(OpenCC("s2t").convert(text))
+    converter = OpenCC("s2t")
+    return lambda query, _: str(converter.convert(str(query.query)))
 
 
-def noises(queries: Sequence[Judged]) -> Mapping[str, Mapping[str, Noise]]:
-    """By language the noises that it has."""
-    answering: dict[tuple[str | None, str], list[str]] = {}
-    for query in queries:
-        for item in query.grades:
-            answering.setdefault((query.language, item), []).append(str(query.query))
-    of_query = {str(query.query): query for query in queries}
+def emoji(query: Judged, draw: random.Random) -> str:
+    return f"{query.query} {draw.choice(FOREIGN)}"
 
-    def mixed(text: str, draw: random.Random) -> str:
-        query = of_query[text]
-        other = "zh" if query.language == "en" else "en"
-        beside = sorted({word for item in query.grades for word in answering.get((other, item), ())})
-        return f"{text} {draw.choice(beside)}" if beside else text
 
-    def emoji(text: str, draw: random.Random) -> str:
-        return f"{text} {draw.choice('😀🎉🔥👍🙏')}"
+def emoji_instead(characters: Mapping[str, str]) -> Noise:
+    """characters: of each item the emoji that it is."""
 
-    common: dict[str, Noise] = {"emoji": emoji, "mixed": mixed}
-    latin: dict[str, Noise] = {"typo": typo, "upper": lambda text, _: text.upper(), "full width": full_width}
-    return {"en": {**latin, **common}, "zh": {"traditional": traditional, **common}}
+    def instead(query: Judged, draw: random.Random) -> str:
+        *before, _ = str(query.query).split() or [""]
+        return " ".join([*before, characters[draw.choice(sorted(query.grades))]])
+
+    return instead
+
+
+def mixed(others: Mapping[str, Sequence[str]]) -> Noise:
+    """others: of each item its keywords in the other language."""
+
+    def beside(query: Judged, draw: random.Random) -> str:
+        words = sorted({word for item in query.grades for word in others.get(item, ())})
+        return f"{query.query} {draw.choice(words)}" if words else str(query.query)
+
+    return beside
+
+
+def keywords(files: Files) -> dict[str, list[str]]:
+    """Of each item the queries that it answers, of both halves."""
+    found: dict[str, list[str]] = {}
+    for split in SPLITS:
+        text = {q["id"]: q["query"] for q in map(json.loads, files.queries(split).read_text("utf-8").splitlines())}
+        for query, _, item, _ in map(str.split, files.qrels(split).read_text("utf-8").splitlines()):
+            found.setdefault(item, []).append(text[query])
+    return found
+
+
+def noises(language: str, files: Files, others: Files) -> dict[str, Noise]:
+    characters = {item["id"]: item["emoji"] for item in map(json.loads, files.items.read_text("utf-8").splitlines())}
+    common = {"emoji": emoji, "emoji instead": emoji_instead(characters), "mixed": mixed(keywords(others))}
+    if language == "zh":
+        return {"typo": swapped, "traditional": traditional(), **common}
+    return {"typo": typo, "upper": upper, "full width": full_width, **common}
+
+
+# --- measuring
 
 
 def noisy(query: Judged, noise: Noise) -> Judged:
-    text = noise(str(query.query), random.Random(query.id))
+    text = noise(query, random.Random(query.id))
     return replace(query, query=text, terms=(TextTerm(text),))
+
+
+def values(service: SearchService, system: System, queries: Sequence[Judged]) -> Floats:
+    return per_query(ask(service, system, queries).rankings, queries)[METRICS[0]]
+
+
+def cost(before: Floats, after: Floats) -> list[float]:
+    (found,) = differences(after, {"clean": before})
+    return [round(x, 4) for x in (before.mean(), after.mean(), found.mean, found.low, found.high)]
+
+
+def measure(
+    service: SearchService, language: str, queries: Sequence[Judged], kinds: Mapping[str, Noise]
+) -> dict[str, object]:
+    clean = {system.name: values(service, system, queries) for system in systems(language)}
+    told: dict[str, object] = {"queries": len(queries)}
+    for kind, noise in kinds.items():
+        asked = [noisy(query, noise) for query in queries]
+        rows = [row for row, query in enumerate(asked) if query.query != queries[row].query]
+        changed = [asked[row] for row in rows]
+        found = {s.name: cost(clean[s.name][rows], values(service, s, changed)) for s in systems(language)}
+        told[kind] = {"changed": len(changed), "example": [queries[rows[0]].query, changed[0].query], **found}
+        click.echo(f"{language} {kind}: {json.dumps(told[kind], ensure_ascii=False)}", err=True)
+    return told
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--config", type=Path, required=True)
-    parser.add_argument("--queries", type=int, default=500, help="of each language")
+    parser.add_argument("--folder", type=Path, default=Path("benchmark"))
+    parser.add_argument("--queries", type=int, default=300, help="at most so many of each language, a random sample")
     parser.add_argument("--output", type=Path)
     given = parser.parse_args()
-    settings = load_settings(given.config)
-    files = Files(given.config.parent)
-    found: dict[str, dict[str, object]] = {}
-    with closing(SearchService.from_settings(settings)) as service:
-        every = read_judged(files.queries("test"), files.qrels("test"), service.schema)
-        by_language = noises(every)
-        for language, kinds in by_language.items():
-            queries = [query for query in every if query.language == language]
+    built = {language: build(f"emoji-{language}", given.folder, None, click.echo) for language in TEXT}
+    found: dict[str, object] = {"metric": METRICS[0], "columns": ["clean", "noisy", "cost", "low", "high"]}
+    for language, (settings, files) in built.items():
+        (others,) = (other for name, (_, other) in built.items() if name != language)
+        with closing(SearchService.from_settings(settings)) as service:
+            queries = read_judged(files.queries("test"), files.qrels("test"), service.schema)
             queries = random.Random(0).sample(queries, min(given.queries, len(queries)))
-            clean = {s.name: per_query(ask(service, s, queries).rankings, queries)[METRICS[0]] for s in SYSTEMS}
-            told: dict[str, object] = {"clean": {name: round(float(v.mean()), 4) for name, v in clean.items()}}
-            for kind, noise in kinds.items():
-                asked = [noisy(query, noise) for query in queries]
-                rows = {}
-                for system in SYSTEMS:
-                    values = per_query(ask(service, system, asked).rankings, asked)[METRICS[0]]
-                    (cost,) = differences(values, {"clean": clean[system.name]})
-                    rows[system.name] = [round(x, 4) for x in (float(values.mean()), cost.mean, cost.low, cost.high)]
-                changed = sum(a.query != b.query for a, b in zip(asked, queries, strict=True))
-                told[kind] = {"changed": changed, **rows}
-                click.echo(f"{language} {kind}: {json.dumps(told[kind])}", err=True)
-            found[language] = told
-    text = json.dumps({"metric": METRICS[0], "columns": ["mean", "cost", "low", "high"], **found}, indent=1)
+            found[language] = measure(service, language, queries, noises(language, files, others))
+    text = json.dumps(found, indent=1, ensure_ascii=False)
     click.echo(text)
     if given.output:
         given.output.write_text(text + "\n", "utf-8")

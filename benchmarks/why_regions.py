@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from encoders.parts.pictures import open_picture
 from es_mappings.settings import load_settings
 from query_api.service import SearchService
-from query_api.why.item import CELLS, EDGE
+from query_api.why.picture import CELLS, EDGE
 
 WHITE = 245
 """Icons are transparent where nothing is, which is read as white; a pixel is the object's with any channel below."""

@@ -585,8 +585,8 @@ def doctor(config: Path, as_json: bool) -> None:
 def audit(config: Path, near: float, compare: int, limit: int, as_json: bool) -> None:
     """Look at the quality of the index's data, and name what is wrong or odd, the worst first.
 
-    Missing modalities, duplicates, broken vectors, modalities that disagree, items far from all others, texts in a
-    script that their field is not for. Nothing is written, and findings leave the exit code at 0.
+    Missing modalities, duplicates, broken vectors, modalities that disagree and which of them is wrong, items far from
+    all others, texts in a script that their field is not for. Nothing is written; findings leave the exit code at 0.
     """
     from es_mappings.settings import load_settings
     from maxcos.audit.report import audit, print_report

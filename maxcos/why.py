@@ -23,14 +23,22 @@ def table(answer: dict[str, Any]) -> str:
 def _parts(modality: str, query: list[dict[str, Any]], told: dict[str, Any]) -> Iterator[str]:
     if told and query:
         asked = [piece for term in query for piece in term["pieces"]]
-        yield f"query    {_strongest((p['text'], p['drops'].get(modality, 0.0)) for p in asked)}"
+        if asked:
+            yield f"query    {_strongest((p['text'], p['drops'].get(modality, 0.0)) for p in asked)}"
+        yield from (
+            f"asked    {_map(term['picture'][modality])}" for term in query if modality in term.get("picture", {})
+        )
     if fields := told.get("fields"):
         yield f"item     {_strongest((p['text'], p['drop'] or 0.0) for f in fields for p in f['pieces'])}"
     if picture := told.get("picture"):
-        box = "none" if picture["box"] is None else ", ".join(f"{edge:.0%}" for edge in picture["box"])
-        yield f"picture  {max(map(max, picture['drops'])):+.3f} in the box (left, top, right, bottom) {box}"
+        yield f"picture  {_map(picture)}"
     if "error" in told:
         yield told["error"]
+
+
+def _map(picture: dict[str, Any]) -> str:
+    box = "none" if picture["box"] is None else ", ".join(f"{edge:.0%}" for edge in picture["box"])
+    return f"{max(map(max, picture['drops'])):+.3f} in the box (left, top, right, bottom) {box}"
 
 
 def _strongest(pieces: Iterable[tuple[str, float]]) -> str:

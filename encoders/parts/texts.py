@@ -12,6 +12,7 @@ from typing import Any
 from encoders.contract import Encoded, Encoder, unit
 from encoders.parts.queries import QueryMap
 from encoders.parts.scripts import NONE, SCRIPTS, script
+from encoders.parts.typed import readable
 from es_mappings.errors import BadInput, SettingsError
 from es_mappings.settings import ModalitySettings
 from es_mappings.types import Matrix, Provenance, Space, Term, TextTerm, Vector
@@ -156,9 +157,9 @@ class TextEncoder:
     def encode_query(self, term: Term) -> Mapping[str, Vector]:
         """The vector of a text; nothing for a blank one, one in another script, and for other terms.
 
-        See `_clean` for errors.
+        It is read as `typed.readable` has it. See `_clean` for errors.
         """
-        text = _clean(term.text) if isinstance(term, TextTerm) else None
+        text = _clean(readable(term.text)) if isinstance(term, TextTerm) else None
         if text is None or not self._understands(text):
             return {}
         return {self._space.name: self._remembered(text)}
@@ -188,7 +189,7 @@ class TextEncoder:
         return self._queries is not None and self._queries.has_learnt(text)
 
     def _understands(self, text: str) -> bool:
-        """What has no letters, as numbers and emoji, everybody understands."""
+        """What has no letters, as numbers, everybody understands. (An emoji has a name by now.)"""
         return not self._scripts or script(text) in self._scripts | {NONE}
 
     def _vector(self, text: str) -> Vector:

@@ -58,6 +58,7 @@ WORST = (
     "same picture",
     "same text",
     "near-duplicates",
+    "inconsistent",
     "modalities disagree",
     "isolated",
     "unexpected script",
@@ -67,12 +68,14 @@ WORST = (
 
 def findings(gathered: Gathered, schema: Schema, near_from: float = NEAR) -> list[Finding]:
     """All findings that concern any item, by WORST, of one kind the largest share first."""
+    agreements = _agreements(gathered, schema)
     found = [
         *_faulty(gathered),
         *_missing(gathered, schema),
         *_equal(gathered, schema),
         *_near(gathered, schema, near_from),
-        *_disagreeing(gathered, schema),
+        *_inconsistent(gathered, agreements),
+        *_disagreeing(gathered, agreements),
         *_isolated(gathered, schema),
         *_foreign(gathered),
     ]
@@ -140,17 +143,31 @@ def _near(gathered: Gathered, schema: Schema, near_from: float) -> Iterator[Find
         yield Finding("near-duplicates", space.name, members, max(len(at), 1), detail, cases)
 
 
-def _disagreeing(gathered: Gathered, schema: Schema) -> Iterator[Finding]:
+def _agreements(gathered: Gathered, schema: Schema) -> dict[tuple[str, str], dict[int, float]]:
+    """By pair of modalities, of the items that have both, how far their neighbours agree."""
     first = {m: next(s.name for s in schema.spaces if s.modality == m) for m in schema.modalities}
-    for one, other in combinations(first, 2):
-        both = sorted(gathered.kept[first[one]].keys() & gathered.kept[first[other]].keys())
-        if len(both) < neighbours.LEAST:
-            continue
-        matrices = [np.stack([gathered.kept[first[m]][at] for at in both]) for m in (one, other)]
-        values, limit = neighbours.agreement(*matrices)
+    found = {}
+    for pair in combinations(first, 2):
+        both = sorted(set.intersection(*(set(gathered.kept[first[m]]) for m in pair)))
+        if len(both) >= neighbours.LEAST:
+            one, other = (np.stack([gathered.kept[first[m]][at] for at in both]) for m in pair)
+            found[pair] = dict(zip(both, neighbours.agreement(one, other).tolist(), strict=True))
+    return found
+
+
+def _inconsistent(gathered: Gathered, agreements: Mapping[tuple[str, str], Mapping[int, float]]) -> Iterator[Finding]:
+    for modality, odd in neighbours.odd_one_out(agreements).items():
+        of = len({at for pair, values in agreements.items() if modality in pair for at in values})
+        detail = "disagrees with all other modalities, which agree with each other; mean best rank"
+        yield Finding("inconsistent", modality, len(odd), of, detail, _lowest(gathered, odd, neighbours.CHANCE))
+
+
+def _disagreeing(gathered: Gathered, agreements: Mapping[tuple[str, str], Mapping[int, float]]) -> Iterator[Finding]:
+    limit = neighbours.CHANCE
+    for (one, other), values in agreements.items():
         detail = f"best rank (1: nearest) of a neighbour in the other modality; chance gives {limit:.2f}"
-        cases = _lowest(gathered, both, values, limit)
-        yield Finding("modalities disagree", f"{one} / {other}", len(cases), len(both), detail, cases)
+        cases = _lowest(gathered, values, limit)
+        yield Finding("modalities disagree", f"{one} / {other}", len(cases), len(values), detail, cases)
 
 
 def _isolated(gathered: Gathered, schema: Schema) -> Iterator[Finding]:
@@ -160,7 +177,7 @@ def _isolated(gathered: Gathered, schema: Schema) -> Iterator[Finding]:
             continue
         values, limit = neighbours.isolation(matrix)
         detail = f"cosine of neighbour {neighbours.ISOLATED_BY}; a random direction's is up to {limit:.3f}"
-        cases = _lowest(gathered, at, values, limit)
+        cases = _lowest(gathered, dict(zip(at, values.tolist(), strict=True)), limit)
         yield Finding("isolated", space.name, len(cases), len(at), detail, cases)
 
 
@@ -177,10 +194,10 @@ def _alone(gathered: Gathered, positions: Sequence[int]) -> list[Case]:
     return [Case((gathered.ids[at],)) for at in positions]
 
 
-def _lowest(gathered: Gathered, at: Sequence[int], values: NDArray[np.float64], limit: float) -> list[Case]:
+def _lowest(gathered: Gathered, values: Mapping[int, float], limit: float) -> list[Case]:
     """Those that have no more than the limit, the lowest first."""
-    order = [i for i in np.argsort(values, kind="stable").tolist() if values[i] <= limit]
-    return [Case((gathered.ids[at[i]],), float(values[i])) for i in order]
+    low = sorted((value, at) for at, value in values.items() if value <= limit)
+    return [Case((gathered.ids[at],), value) for value, at in low]
 
 
 def _matrix(gathered: Gathered, space: str) -> tuple[Sequence[int], Matrix]:

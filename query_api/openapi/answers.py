@@ -141,6 +141,7 @@ class WhyPiece(_Answer):
 class WhyTerm(_Answer):
     term: int = Field(description="Its place in the query.")
     pieces: list[WhyPiece]
+    picture: dict[str, Any] = Field(default_factory=dict, description="By modality the map of a picture.")
 
 
 class WhyAnswer(_Answer):

@@ -12,16 +12,17 @@ from typing import Any
 from encoders.contract import Encoder, Graph, ReadsFiles
 from es_mappings.errors import BadInput, EncoderError
 from es_mappings.schema import Schema
-from es_mappings.types import Centre, Page, StoredItem
+from es_mappings.types import Centre, Page, StoredItem, Term, Vector
 from query_api.paths import explained
 from query_api.planner import Planned, combine
 from query_api.request import SearchRequest
 from query_api.respond import hit_json, path_json
 from query_api.rrf import LEXICAL
 from query_api.searchers import Searcher
-from query_api.why.item import CELLS, MOST_WRITTEN, Asked, Picture, WrittenPiece, seen, written
+from query_api.why.item import MOST_WRITTEN, Asked, WrittenPiece, seen, written
+from query_api.why.picture import CELLS, Picture
 from query_api.why.pieces import folded
-from query_api.why.query import MOST_ASKED, AskedPiece, Remembering, asked_pieces
+from query_api.why.query import MOST_ASKED, AskedPiece, Remembering, asked_picture, asked_pieces
 
 JSON = dict[str, Any]
 
@@ -83,24 +84,31 @@ def explanation(question: Question, means: Means) -> JSON:
 
 
 def _query(question: Question, means: Means, centres: Mapping[str, Centre], spaces: Mapping[str, str]) -> list[JSON]:
-    """The query's texts in pieces, with what each modality loses. spaces: by modality."""
+    """The query's texts and its first picture in pieces, with what each modality loses. spaces: by modality."""
     known = question.planned.items
 
     def stored(identifier: str) -> StoredItem:
         return known[identifier] if identifier in known else means.searcher.item(identifier)
 
     patient = {name: Remembering(means.encoders[name]) for name in spaces}
-    found = asked_pieces(
-        question.request.terms,
-        lambda terms: combine(terms, patient, means.schema, centres, stored)[0],
-        {space: question.item.vectors[space] for space in spaces.values()},
-    )
+
+    def directions(terms: Sequence[Term]) -> Mapping[str, Vector]:
+        return combine(terms, patient, means.schema, centres, stored)[0]
+
+    terms, vectors = question.request.terms, {space: question.item.vectors[space] for space in spaces.values()}
     names = {space: name for name, space in spaces.items()}
 
     def piece_json(piece: AskedPiece) -> JSON:
         return {"text": piece.text, "drops": {names[space]: drop for space, drop in piece.drops.items()}}
 
-    return [{"term": position, "pieces": [piece_json(piece) for piece in told]} for position, told in found]
+    found: list[JSON] = [
+        {"term": position, "pieces": [piece_json(piece) for piece in told]}
+        for position, told in asked_pieces(terms, directions, vectors)
+    ]
+    if shown := asked_picture(terms, directions, vectors):
+        maps = {names[space]: _picture(picture) for space, picture in shown[1].items()}
+        found.append({"term": shown[0], "pieces": [], "picture": maps})
+    return sorted(found, key=lambda part: part["term"])
 
 
 def _modality(name: str, asked: Asked, question: Question, means: Means) -> JSON:

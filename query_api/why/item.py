@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from encoders.contract import Encoded, Encoder
 from encoders.parts.centring import centred
 from es_mappings.errors import BadInput
 from es_mappings.schema import as_values, lookup
 from es_mappings.types import Centre, Vector
+from query_api.why.picture import Picture, mapped, variants
 from query_api.why.pieces import pieces, without, words
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 MOST_WRITTEN = 48
 """Pieces of an item's text that are left out: a longer text is cut into pieces of several words."""
-CELLS = 7
-"""A picture has CELLS x CELLS of them."""
-EDGE = 448
-"""The longer side of the picture that is looked at, in pixels: twice what most networks see."""
-GREY = (128, 128, 128)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +27,6 @@ class WrittenPiece:
 
     text: str
     drop: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """What the cosine loses when a cell turns grey.
-
-    drops: (CELLS, CELLS), rows from the top. box: the strongest region as fractions of the picture's width and height
-    (left, top, right, bottom); None where no cell is missed.
-    """
-
-    drops: NDArray[np.float64]
-    box: tuple[float, float, float, float] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,40 +88,10 @@ def seen(encoder: Encoder, source: Mapping[str, Any], fields: Sequence[str], ask
     picture = first_picture(values, media)
     if picture is None:
         raise BadInput("the item names no picture")
-    picture.thumbnail((EDGE, EDGE))
     with TemporaryDirectory() as folder:
         names = []
-        for number, variant in enumerate(_variants(picture)):
+        for number, variant in enumerate(variants(picture)):
             names.append([f"{number}.bmp"])
             variant.save(Path(folder) / names[-1][0])
         drops = asked.drops(encoder.encode_items(names, Path(folder)))
-    grid = np.array([drop or 0.0 for drop in drops]).reshape(CELLS, CELLS)
-    return Picture(grid, _box(grid))
-
-
-def _variants(picture: Image.Image) -> Iterator[Image.Image]:
-    """The picture, and then without each of its cells, row by row."""
-    yield picture
-    across, down = (np.linspace(0, side, CELLS + 1).round().astype(int).tolist() for side in picture.size)
-    for row in range(CELLS):
-        for column in range(CELLS):
-            variant = picture.copy()
-            variant.paste(GREY, (across[column], down[row], across[column + 1], down[row + 1]))
-            yield variant
-
-
-def _box(grid: NDArray[np.float64]) -> tuple[float, float, float, float] | None:
-    """Around the cells that are linked to the strongest one by cells of at least half its drop."""
-    if grid.max() <= 0:
-        return None
-    strong = grid >= grid.max() / 2
-    region = {tuple(map(int, np.unravel_index(int(grid.argmax()), grid.shape)))}
-    edge = list(region)
-    while edge:
-        row, column = edge.pop()
-        for near in ((row - 1, column), (row + 1, column), (row, column - 1), (row, column + 1)):
-            if near not in region and all(0 <= n < CELLS for n in near) and strong[near]:
-                region.add(near)
-                edge.append(near)
-    rows, columns = zip(*region, strict=True)
-    return min(columns) / CELLS, min(rows) / CELLS, (max(columns) + 1) / CELLS, (max(rows) + 1) / CELLS
+    return mapped([drop or 0.0 for drop in drops])

@@ -1,17 +1,22 @@
-"""What a hit's cosines lose without a word of the query."""
+"""What a hit's cosines lose without a word of the query, or without a part of its picture."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from encoders.contract import Encoded, Encoder
 from es_mappings.errors import InvalidRequest
-from es_mappings.types import Provenance, Space, Term, TextTerm, Vector
+from es_mappings.types import ImageTerm, Provenance, Space, Term, TextTerm, Vector
+from query_api.why.picture import Picture, mapped, variants
 from query_api.why.pieces import pieces, without, words
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 MOST_ASKED = 16
 """Pieces of a query: one of more words is cut into pieces of several."""
@@ -67,6 +72,32 @@ def asked_pieces(
         (position, [_asked(piece, changed, whole, directions, stored) for piece, changed in variants])
         for position, variants in _variants(terms, size)
     ]
+
+
+def asked_picture(
+    terms: Sequence[Term], directions: Directions, stored: Mapping[str, Vector]
+) -> tuple[int, dict[str, Picture]] | None:
+    """Of the first picture of a query its position, and what the cosine loses by space that it reaches; None if a query
+    has none. It is encoded 50 times, so others are not looked at. Arguments as for `asked_pieces`.
+    """
+    from encoders.parts.pictures import open_picture
+
+    found = next(((at, term) for at, term in enumerate(terms) if isinstance(term, ImageTerm)), None)
+    if found is None:
+        return None
+    position, term = found
+    reached = sorted(directions([term]).keys() & stored.keys())
+    if not reached:
+        return position, {}
+
+    def cosines(shown: Image.Image) -> dict[str, float]:
+        stream = io.BytesIO()
+        shown.save(stream, "BMP")
+        changed = replace(term, data=stream.getvalue())
+        return _cosines([*terms[:position], changed, *terms[position + 1 :]], directions, stored)
+
+    whole, *hidden = map(cosines, variants(open_picture(term.data)))
+    return position, {s: mapped([whole.get(s, 0.0) - cell.get(s, 0.0) for cell in hidden]) for s in reached}
 
 
 def _variants(terms: Sequence[Term], size: int) -> Iterator[tuple[int, list[tuple[str, list[Term] | None]]]]:

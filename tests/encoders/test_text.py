@@ -144,6 +144,10 @@ def test_long_texts_are_cut_and_odd_ones_encoded(encoder: TextEncoder) -> None:
         assert np.isfinite(query(encoder, text)).all()
 
 
+def test_a_wide_query_has_the_vector_of_the_usual_one(encoder: TextEncoder) -> None:
+    np.testing.assert_array_equal(query(encoder, "ｗｏｏｄｅｎ ｃｈａｉｒ ２"), query(encoder, "wooden chair 2"))
+
+
 def test_threads_get_the_same_vectors(encoder: TextEncoder) -> None:
     texts = [f"chair number {i}" for i in range(16)]
     with ThreadPoolExecutor(4) as pool:
@@ -177,6 +181,11 @@ def test_the_same_in_another_language_is_nearer(multilingual: TextEncoder, near:
 def test_english_similarity_order(english: TextEncoder) -> None:
     chair, armchair, fridge = (query(english, text) for text in ("a chair", "an armchair", "a refrigerator"))
     assert chair @ armchair > chair @ fridge + 0.3
+
+
+def test_a_lone_emoji_means_what_it_is_called(encoder: TextEncoder) -> None:
+    bed, wanted, other = (query(encoder, text) for text in ("🛏️", "bed", "chair"))
+    assert bed @ wanted > bed @ other + 0.2
 
 
 def test_the_model_card_s_own_number(english: TextEncoder) -> None:

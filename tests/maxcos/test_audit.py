@@ -83,6 +83,16 @@ def test_swapped_pictures_are_among_the_worst(shop: Settings, schema: Schema, it
     wrong = {items[at].id for at in swapped.tolist()}
     worst = {case.ids[0] for case in disagree.cases[:40]}
     assert len(worst & wrong) >= 16
+    odd = {f.about: {case.ids[0] for case in f.cases} for f in found if f.kind == "inconsistent"}
+    assert len(odd["image"] & wrong) >= 16 and len(odd["image"] - wrong) <= 40
+    # The pictures are blamed, not what they stand beside.
+    assert not odd.get("text", set()) & wrong and not odd.get("graph", set()) & wrong
+
+
+def test_a_good_index_has_few_inconsistent_items(shop: Settings, schema: Schema, items: list[StoredItem]) -> None:
+    found = findings(gather([items], schema, shop, 1000), schema)
+    odd = {f.about: f.items for f in found if f.kind == "inconsistent"}
+    assert sum(odd.values()) <= 0.05 * len(items)
 
 
 def test_random_vectors_are_isolated(shop: Settings, schema: Schema, items: list[StoredItem]) -> None:

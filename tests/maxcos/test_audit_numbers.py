@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from encoders.parts.scripts import script
 from maxcos.audit import groups
 from maxcos.audit.groups import near, same
-from maxcos.audit.neighbours import agreement, isolation
+from maxcos.audit.neighbours import CHANCE, agreement, isolation, odd_one_out
 from maxcos.audit.scripts import expected
 from maxcos.audit.vectors import fault
 
@@ -131,20 +132,78 @@ def test_swapped_vectors_disagree(seed: int) -> None:
     other = unit(one + 0.3 * drawn(seed + 200, 300, 64))
     swapped = np.random.default_rng(seed).choice(300, 15, replace=False)
     other[swapped] = other[np.roll(swapped, 1)]
-    values, limit = agreement(one, other)
+    values = agreement(one, other)
     worst = set(np.argsort(values)[:30].tolist())
     assert len(worst & set(swapped.tolist())) >= 11
-    assert np.median(values) > limit
+    assert np.median(values) > CHANCE
 
 
 def test_unrelated_spaces_agree_as_chance_does() -> None:
-    values, limit = agreement(drawn(1, 2000, 16), drawn(2, 2000, 16))
-    assert values.mean() == pytest.approx(limit, abs=0.01)
+    values = agreement(drawn(1, 2000, 16), drawn(2, 2000, 16))
+    assert values.mean() == pytest.approx(CHANCE, abs=0.01)
 
 
 def test_a_space_agrees_with_itself() -> None:
-    values, _ = agreement(families(3), families(3))
-    assert (values == 1).all()
+    assert (agreement(families(3), families(3)) == 1).all()
+
+
+# --- which modality is the wrong one
+
+
+def agreements(spaces: dict[str, NDArray[np.float32]]) -> dict[tuple[str, str], dict[int, float]]:
+    return {
+        (one, other): dict(enumerate(agreement(spaces[one], spaces[other]).tolist()))
+        for one, other in combinations(spaces, 2)
+    }
+
+
+def three(seed: int) -> dict[str, NDArray[np.float32]]:
+    """300 things, seen in three ways."""
+    seen = families(seed)
+    return {
+        name: unit(seen + 0.3 * drawn(seed + at, 300, 64)) for at, name in enumerate(("text", "image", "graph"), 300)
+    }
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("wrong", ["text", "image", "graph"])
+def test_the_modality_that_is_wrong_is_named(seed: int, wrong: str) -> None:
+    spaces = three(seed)
+    few = sum(map(len, odd_one_out(agreements(spaces)).values()))
+    swapped = np.random.default_rng(seed).choice(300, 15, replace=False)
+    spaces[wrong][swapped] = spaces[wrong][np.roll(swapped, 1)]
+    odd = odd_one_out(agreements(spaces))
+    assert few <= 2
+    # Some were given the picture of a thing of their own family.
+    assert len(odd[wrong].keys() & set(swapped.tolist())) >= 8
+    assert sum(map(len, odd.values())) - len(odd[wrong].keys() & set(swapped.tolist())) <= 2
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_order_of_the_items_does_not_change_who_is_odd(seed: int) -> None:
+    spaces = three(seed)
+    spaces["image"][:15] = spaces["image"][np.roll(np.arange(15), 1)]
+    order = np.random.default_rng(seed).permutation(300)
+    found = odd_one_out(agreements(spaces))
+    moved = odd_one_out(agreements({name: matrix[order] for name, matrix in spaces.items()}))
+    assert found["image"]
+    for modality, odd in moved.items():
+        assert {int(order[at]): value for at, value in odd.items()} == pytest.approx(found[modality])
+
+
+ranks = st.dictionaries(st.integers(0, 5), st.floats(0, 1))
+
+
+@given(st.dictionaries(st.sampled_from(list(combinations("abcd", 2))), ranks))
+def test_an_odd_modality_disagrees_with_all_others_which_agree(pairs: dict[tuple[str, str], dict[int, float]]) -> None:
+    odd = odd_one_out(pairs)
+    for at in range(6):
+        own = {pair: values[at] for pair, values in pairs.items() if at in values}
+        (*wrong,) = (modality for modality, found in odd.items() if at in found)
+        assert len(wrong) <= 1
+        for modality in wrong:
+            assert len(own) >= 2
+            assert all((value <= CHANCE) == (modality in pair) for pair, value in own.items())
 
 
 # --- scripts

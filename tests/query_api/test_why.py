@@ -23,7 +23,8 @@ from es_mappings.settings import Settings
 from es_mappings.types import Centre, ImageTerm, TextTerm, Vector
 from query_api.app import create_app
 from query_api.service import SearchService
-from query_api.why.item import CELLS, EDGE, MOST_WRITTEN, _box
+from query_api.why.item import MOST_WRITTEN
+from query_api.why.picture import CELLS, EDGE, strongest
 from query_api.why.pieces import folded, pieces, without, words
 from query_api.why.query import MOST_ASKED
 
@@ -233,6 +234,46 @@ def test_which_part_of_the_picture(
     assert left <= column / CELLS < right and top <= row / CELLS < bottom
 
 
+def test_which_part_of_the_query_s_picture(
+    client: FlaskClient, search: SearchService, shop: Settings, encoders: dict[str, Encoder], centres: dict[str, Centre]
+) -> None:
+    """A picture beside words: hidden cells are of the query as a whole, and other modalities do not see it."""
+    data = (shop.page.media / "icons" / "scopia-bed1.png").read_bytes()
+    query = [{"text": "bed"}, {"image": base64.b64encode(data).decode(), "modalities": ["image"]}]
+    told = why(client, query, "scopia-day-bed-frame")
+    assert [(part["term"], len(part["pieces"])) for part in told["query"]] == [(0, 1), (1, 0)]
+    space = told["modalities"]["image"]["space"]
+    stored = search._searcher.item("scopia-day-bed-frame").vectors[space]
+    picture = open_picture(data)
+    picture.thumbnail((EDGE, EDGE))
+
+    def cosine(shown: Image.Image) -> float:
+        stream = io.BytesIO()
+        shown.save(stream, "PNG")
+        return float(of_query(encoders["image"], ImageTerm(stream.getvalue()), space, centres) @ stored)
+
+    assert space == "image"  # which words do not reach
+    (found,) = (part["picture"] for part in told["query"] if "picture" in part)
+    assert set(found) == {"image"}
+    drops = np.array(found["image"]["drops"])
+    assert drops.shape == (CELLS, CELLS)
+    for row, column in ((0, 0), (3, 3), (5, 2)):
+        hidden = picture.copy()
+        left, right = (round(picture.width * n / CELLS) for n in (column, column + 1))
+        top, bottom = (round(picture.height * n / CELLS) for n in (row, row + 1))
+        hidden.paste((128, 128, 128), (left, top, right, bottom))
+        assert drops[row, column] == pytest.approx(cosine(picture) - cosine(hidden), abs=1e-4)
+    left, top, right, bottom = found["image"]["box"]
+    row, column = np.unravel_index(drops.argmax(), drops.shape)
+    assert left <= column / CELLS < right and top <= row / CELLS < bottom
+
+
+def test_only_the_first_picture_of_a_query_is_looked_at(client: FlaskClient, shop: Settings) -> None:
+    pictures = [(shop.page.media / "icons" / f"scopia-{name}.png").read_bytes() for name in ("bed1", "chair")]
+    query = [{"image": base64.b64encode(data).decode()} for data in pictures]
+    assert [part["term"] for part in why(client, query, "scopia-bed1")["query"]] == [0]
+
+
 def test_the_graph_tells_its_paths(client: FlaskClient) -> None:
     hit = client.post("/v1/search", json={"query": "lamps", "size": 1, "paths": True}).get_json()["hits"][0]
     told = why(client, "lamps", hit["id"])
@@ -345,9 +386,9 @@ def test_words_are_the_same_in_other_clothes() -> None:
 def test_the_box_is_around_the_strongest_region() -> None:
     grid = np.zeros((CELLS, CELLS))
     grid[2, 3], grid[2, 4], grid[3, 4], grid[6, 6], grid[2, 5] = 1.0, 0.6, 0.5, 0.9, 0.4
-    assert _box(grid) == (3 / 7, 2 / 7, 5 / 7, 4 / 7)
-    assert _box(-grid) is None
-    assert _box(np.zeros((CELLS, CELLS))) is None
+    assert strongest(grid) == (3 / 7, 2 / 7, 5 / 7, 4 / 7)
+    assert strongest(-grid) is None
+    assert strongest(np.zeros((CELLS, CELLS))) is None
 
 
 def test_the_bounds_are_told(client: FlaskClient) -> None:
