@@ -170,7 +170,7 @@ class TextEncoder:
         cleaned: dict[int, str] = {}
         for number, text in enumerate(texts):
             try:
-                clean = _clean(text)
+                clean = _clean(readable(text))
             except BadInput:
                 continue
             if clean is not None and self._understands(clean):
