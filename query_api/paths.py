@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from encoders.contract import Graph
-from es_mappings.types import GraphPath, ItemTerm, Page, StoredItem, Term
+from es_mappings.types import EntityTerm, GraphPath, ItemTerm, Page, StoredItem, Term, TextTerm
 
 
 def explained(
@@ -31,6 +31,12 @@ def explained(
         for paths, more in zip(found, graph.paths(list(origins), targets, languages), strict=True):
             paths += more
     return found
+
+
+def named(terms: Iterable[Term], graphs: Iterable[Graph]) -> tuple[str, ...]:
+    """The entities that texts name and that are asked for themselves. What users and items are about is not told."""
+    asked = [term for term in terms if isinstance(term, TextTerm | EntityTerm)]
+    return tuple(dict.fromkeys(entity for graph in graphs for term in asked for entity in graph.named(term, None)))
 
 
 def _item(term: Term, items: Mapping[str, StoredItem]) -> dict[str, object] | None:
