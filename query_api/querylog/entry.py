@@ -23,8 +23,6 @@ JSON = dict[str, Any]
 
 TIME = "@timestamp"
 STAGES = ("parse", "encode", "engine", "attribution")
-MOST_ENTITIES = 32
-"""Of one search: a long text may name many."""
 DIGEST = 32
 """Hexadecimal digits of a hashed text: 128 bits, so that no two texts of a log share theirs."""
 
@@ -59,7 +57,10 @@ def same_text(text: str) -> str:
 
 
 def entry(search: Search, record: Record, written: Written | None, about: Mapping[str, str | None]) -> JSON:
-    """The document. about: what is known of the request (request_id, route, key), and when it was (@timestamp)."""
+    """The document but for its entities, which take longer to be found.
+
+    about: what is known of the request (request_id, route, key), and when it was (@timestamp).
+    """
     request, plan, answer = search.request, search.planned.plan, search.answer
     texts = [term.text for term in request.terms if isinstance(term, TextTerm)]
     walking = request.walk is not None and request.walk.after is not None
@@ -73,7 +74,6 @@ def entry(search: Search, record: Record, written: Written | None, about: Mappin
         "terms": sorted({KINDS[type(term)] for term in request.terms}),
         "texts": [written(text) for text in texts] if written else [],
         "scripts": sorted({script(text) for text in texts}),
-        "entities": list(search.entities[:MOST_ENTITIES]),
         "took_ms": answer["took_ms"],
         "engine_ms": answer["engine_ms"],
         "stages": _stages(record),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -14,12 +15,12 @@ JSON = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """One search and its answer. entities: of the knowledge graph, those that its texts name and those it asks for."""
+    """One search and its answer. entities: tells which ones of the knowledge graph it names or asks for."""
 
     request: SearchRequest
     planned: Planned
     answer: JSON
-    entities: tuple[str, ...]
+    entities: Callable[[], tuple[str, ...]]
 
 
 _heard: ContextVar[list[Search] | None] = ContextVar("heard", default=None)

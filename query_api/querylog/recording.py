@@ -34,7 +34,7 @@ def log_searches(app: Flask, log: QueryLog, registry: CollectorRegistry) -> None
                 "key": g.get("key_name"),
             }
             try:
-                log.add(entry(search, g.record, log.written, about))
+                log.add(entry(search, g.record, log.written, about), search.entities)
             except Exception:  # whatever is wrong with an entry, the answer is right
                 log.count("lost")
                 logger.exception("a search is not in the query log")

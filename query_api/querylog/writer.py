@@ -7,7 +7,7 @@ import queue
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -23,9 +23,13 @@ JSON = dict[str, Any]
 
 QUEUE = 10_000
 """Searches that wait to be written, of about a kilobyte each; what comes on top is dropped."""
+MOST_ENTITIES = 32
+"""Of one search: a long text may name many."""
 PAUSE_SECONDS = 1.0
 STOP_SECONDS = 5.0
 """For so long a service that stops waits for what is not written yet."""
+
+Entities = Callable[[], Sequence[str]]
 
 log = logging.getLogger(__name__)
 
@@ -59,17 +63,17 @@ class QueryLog:
         self._cluster = cluster
         self._index = index
         self._body = body
-        self._queue: queue.Queue[JSON] = queue.Queue(size)
+        self._queue: queue.Queue[tuple[JSON, Entities]] = queue.Queue(size)
         self._counts = Counter({"written": 0, "full": 0, "lost": 0})
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="querylog", daemon=True)
         self._thread.start()
 
-    def add(self, entry: JSON) -> None:
-        """Write it soon, or drop it when too many wait."""
+    def add(self, entry: JSON, entities: Entities) -> None:
+        """Write it soon, with the entities that can be told then, or drop it when too many wait."""
         try:
-            self._queue.put_nowait(entry)
+            self._queue.put_nowait((entry, entities))
         except queue.Full:
             self.count("full")
 
@@ -110,19 +114,29 @@ class QueryLog:
     def _flush(self) -> None:
         if self._queue.empty():
             return
-        entries: list[JSON] = []
+        taken: list[str] = []
+        done = 0
         try:
             # What cannot be written yet stays in the queue.
             self._make_index()
-            entries = list(self._waiting())
-            self._write(entries)
-        except MaxcosError as error:
-            self.count("lost", len(entries))
-            log.warning("the query log is not written: %s", error)
+            for written, answer in self._cluster.bulk(self._actions(taken)):
+                done += 1
+                self.count("written" if written else "lost")
+                if not written:
+                    log.warning("a search is not in the query log: %s", answer)
+        except Exception as error:  # whatever it is, the searches to come are to be written
+            self.count("lost", len(taken) - done)
+            log.warning("the query log is not written: %s", error, exc_info=not isinstance(error, MaxcosError))
 
-    def _waiting(self) -> Iterator[JSON]:
+    def _actions(self, taken: list[str]) -> Iterator[JSON]:
+        """All that wait now. taken: gets the id of each; with one, what is sent again after a broken answer is not there
+        twice.
+        """
         for _ in range(self._queue.qsize()):
-            yield self._queue.get_nowait()
+            entry, entities = self._queue.get_nowait()
+            taken.append(uuid.uuid4().hex)
+            source = {**entry, "entities": list(entities()[:MOST_ENTITIES])}
+            yield {"_index": self._index, "_id": taken[-1], "_source": source}
 
     def _make_index(self) -> None:
         """Each time: whoever deletes an old log, to be rid of it, must not get one without a mapping."""
@@ -134,11 +148,3 @@ class QueryLog:
         except EngineRefused as error:
             if error.kind != "resource_already_exists_exception":
                 raise
-
-    def _write(self, entries: list[JSON]) -> None:
-        # With an id, what is sent again after a broken answer is not there twice.
-        actions = [{"_index": self._index, "_id": uuid.uuid4().hex, "_source": entry} for entry in entries]
-        for done, answer in self._cluster.bulk(actions):
-            self.count("written" if done else "lost")
-            if not done:
-                log.warning("a search is not in the query log: %s", answer)

@@ -54,4 +54,4 @@ def test_what_users_and_items_are_about_is_not_told(tmp_path: Path) -> None:
     assert isinstance(graph, Graph)
     others = (UserTerm("item-1"), ItemTerm("item-2"), VectorTerm("graph", ()))
     terms = (TextTerm("a red thing"), EntityTerm("item-3"), *others)
-    assert named(terms, [graph]) == ("tag:red", "item-3")
+    assert named(terms, [graph])() == ("tag:red", "item-3")
