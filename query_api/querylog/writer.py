@@ -129,9 +129,7 @@ class QueryLog:
             log.warning("the query log is not written: %s", error, exc_info=not isinstance(error, MaxcosError))
 
     def _actions(self, taken: list[str]) -> Iterator[JSON]:
-        """All that wait now. taken: gets the id of each; with one, what is sent again after a broken answer is not there
-        twice.
-        """
+        """All that wait now. taken: gets the id of each, by which an entry that is sent twice is there once."""
         for _ in range(self._queue.qsize()):
             entry, entities = self._queue.get_nowait()
             taken.append(uuid.uuid4().hex)
