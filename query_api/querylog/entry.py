@@ -95,10 +95,13 @@ def _stages(record: Record) -> JSON:
 
 
 def _outcome(answer: JSON) -> JSON:
-    """How well a search went, told by its first page alone: a later one is empty where the hits end."""
+    """How well a search went, told by its first page alone: a later one is empty where the hits end.
+
+    Where the engine's time was over before it had a hit, nobody knows.
+    """
     hits = answer["hits"]
     if not hits:
-        return {"zero_result": True}
+        return {} if "partial" in answer else {"zero_result": True}
     winners = Counter(hit["modality"] for hit in hits)
     return {
         "zero_result": False,
