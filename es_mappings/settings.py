@@ -17,11 +17,15 @@ PREFIX = "MAXCOS_"
 OTHER_VARIABLES = {"MAXCOS_CACHE", "MAXCOS_JAVA_HOME", "MAXCOS_ES_HEAP"}
 """Variables with our prefix that belong to the tools around maxcos, not to its settings."""
 
+SECRETS = (("engine", "api_key"), ("engine", "password"), ("log", "hash_key"))
+"""What does not belong into a file that is committed."""
+
 FieldType = Literal["keyword", "number", "date", "boolean"]
 NO_MODALITIES = frozenset({"lexical", "background", "id", "modalities", "encoded", "hash"})
 """What answers call a hit's words, what stands in for a missing modality, and what stands beside the vectors."""
 
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?")
+INDEX_NAME = r"^[a-z0-9][a-z0-9_.-]{0,200}$"
 FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 
@@ -31,7 +35,7 @@ class _Section(BaseModel):
 
 class EngineSettings(_Section):
     url: str = "embedded:./store"
-    index: str = Field("items", pattern=r"^[a-z0-9][a-z0-9_.-]{0,200}$")
+    index: str = Field("items", pattern=INDEX_NAME)
     shards: int = Field(1, ge=1, le=1024)
     replicas: int = Field(0, ge=0, le=10)
     timeout: float = Field(30.0, gt=0)
@@ -190,6 +194,19 @@ class ServiceSettings(_Section):
         return origins
 
 
+class LogSettings(_Section):
+    """The query log: an index beside that of the items, which holds one document per search. Off without `index`.
+
+    texts: what it holds of the words that were searched: nothing, their HMAC (SHA-256) under `hash_key`, by which equal
+    ones can be counted but not read, or themselves.
+    """
+
+    index: str | None = Field(None, pattern=INDEX_NAME)
+    texts: Literal["none", "hashed", "plain"] = "none"
+    hash_key: SecretStr | None = Field(None, min_length=16)
+    """Only from the environment."""
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -204,6 +221,7 @@ class Settings(BaseSettings):
     modalities: dict[str, ModalitySettings] = Field(default_factory=dict)
     page: PageSettings = PageSettings()
     service: ServiceSettings = ServiceSettings()
+    log: LogSettings = LogSettings()
 
     @field_validator("modalities")
     @classmethod
@@ -215,6 +233,12 @@ class Settings(BaseSettings):
                     f"and none of {', '.join(sorted(NO_MODALITIES))}"
                 )
         return modalities
+
+    @model_validator(mode="after")
+    def _log_of_its_own(self) -> Self:
+        if self.log.index == self.engine.index:
+            raise ValueError("log.index: the items are in this index, the log needs one of its own")
+        return self
 
     @classmethod
     def settings_customise_sources(
@@ -268,10 +292,10 @@ def _refuse_secrets(path: Path | None) -> None:
         written = tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: {error}") from error
-    for name in ("api_key", "password"):
-        if name in written.get("engine", {}):
+    for section, name in SECRETS:
+        if name in written.get(section, {}):
             raise SettingsError(
-                f"{path}: engine.{name} comes only from the environment ({PREFIX}ENGINE__{name.upper()})"
+                f"{path}: {section}.{name} comes only from the environment ({PREFIX}{section.upper()}__{name.upper()})"
             )
 
 

@@ -595,6 +595,31 @@ def audit(config: Path, near: float, compare: int, limit: int, as_json: bool) ->
 
 
 @main.group()
+def kibana() -> None:
+    """What Kibana shows of an index and of the searches in it."""
+
+
+@kibana.command("export")
+@CONFIG
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Default: standard output.")
+@click.option(
+    "--console", type=click.Path(path_type=Path, dir_okay=False), help="Also write requests for Kibana's Console there."
+)
+@click.option("--query", "words", help="With --console: also what a search for these words sends to the engine.")
+def kibana_export(config: Path, out: Path | None, console: Path | None, words: str | None) -> None:
+    """Write data views, saved searches and a dashboard as NDJSON, to be imported by Kibana 8 (from 8.14) and 9.
+
+    A dashboard of searches needs the query log (log.index). An import of the same index takes the place of the last.
+    """
+    from es_mappings.settings import load_settings
+    from maxcos.kibana.command import export
+
+    if words and console is None:
+        raise click.UsageError("--query goes with --console")
+    export(load_settings(config), out, console, words)
+
+
+@main.group()
 def bench() -> None:
     """Measure an engine on synthetic data."""
 

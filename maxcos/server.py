@@ -20,7 +20,7 @@ def run(settings: Settings, host: str, port: int, say: Callable[[str], object]) 
     """Serve until a signal ends it, running requests finished first.
 
     Raises EncoderError without the packages of the extra `serve`, and SettingsError where other machines could ask and
-    there are no keys.
+    there are no keys, or for a query log that cannot be.
     """
     try:
         from gunicorn.app.base import BaseApplication
@@ -29,10 +29,12 @@ def run(settings: Settings, host: str, port: int, say: Callable[[str], object]) 
     except ImportError as error:
         raise EncoderError(f"serving needs the package {error.name!r}: install the extra 'serve'") from error
     from query_api.app import create_app
+    from query_api.querylog.writer import check_log, open_log
     from query_api.searchers.watched import PLACES
     from query_api.service import SearchService
 
     keys = _keys(settings, host)
+    check_log(settings)
 
     class Server(BaseApplication):
         def load_config(self) -> None:
@@ -52,7 +54,10 @@ def run(settings: Settings, host: str, port: int, say: Callable[[str], object]) 
             service = SearchService.from_settings(settings)
             _report(service, f"http://{host}:{port}", say)
             service.warm()
-            return create_app(settings, service, keys)
+            log = open_log(settings, service.schema)
+            if log is not None:
+                self.cfg.set("worker_exit", lambda _, __: log.close())
+            return create_app(settings, service, keys, log)
 
     Server().run()
 

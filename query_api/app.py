@@ -26,6 +26,8 @@ from query_api.openapi import operations
 from query_api.openapi.describe import described, names_of
 from query_api.openapi.parameters import EntitiesParameters, SearchParameters, SimilarParameters, SuggestParameters
 from query_api.openapi.routes import add_description
+from query_api.querylog.recording import log_searches
+from query_api.querylog.writer import QueryLog
 from query_api.service import SearchService
 
 PAGE = Path(__file__).parent / "page"
@@ -33,10 +35,16 @@ PICTURE_SECONDS = 3600
 PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".avif"}
 
 
-def create_app(settings: Settings, service: SearchService | None = None, keys: KeyRing | None = None) -> Flask:
+def create_app(
+    settings: Settings,
+    service: SearchService | None = None,
+    keys: KeyRing | None = None,
+    log: QueryLog | None = None,
+) -> Flask:
     """The application for these settings.
 
-    keys: who may ask; None: whoever is on this machine. Raises SettingsError and EncoderError; no engine is asked yet.
+    keys: who may ask; None: whoever is on this machine. log: where searches are written down, see `open_log`.
+    Raises SettingsError and EncoderError; no engine is asked yet.
     """
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
@@ -48,7 +56,9 @@ def create_app(settings: Settings, service: SearchService | None = None, keys: K
     search = service or SearchService.from_settings(settings)
     compress_answers(app)
     tell_browsers(app, settings.service.cors)
-    tell_operators(app)
+    registry = tell_operators(app)
+    if log is not None:
+        log_searches(app, log, registry)
     name_requests(app)
     guard(app, settings.service, keys)
     answer_with_problems(app)

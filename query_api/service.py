@@ -14,8 +14,9 @@ from es_mappings.settings import Settings
 from es_mappings.types import MATCHES, TextTerm
 from query_api import respond
 from query_api.limits import MAX_ENTITIES, MAX_SUGGESTIONS, MAX_TYPED
-from query_api.paths import explained
+from query_api.paths import explained, named
 from query_api.planner import make_plan
+from query_api.querylog.heard import Search, listener
 from query_api.remembered import QueryVectors, RememberingEncoder
 from query_api.request import SearchRequest, parse, parse_recommend, parse_why
 from query_api.searchers import Searcher, open_searcher
@@ -93,6 +94,8 @@ class SearchService:
         languages = self.schema.languages
         paths = explained(page, request.terms, planned.items, self._graphs, languages) if request.paths else None
         answer = respond.response(page, planned, request, _milliseconds_since(started), paths)
+        if (heard := listener()) is not None:
+            heard.append(Search(request, planned, answer, named(request.terms, self._graphs.values())))
         if request.explain:
             answer["explain"] = self._searcher.explain(planned.plan)
         return answer

@@ -64,7 +64,7 @@ def _ask_for_keys(app: Flask, settings: ServiceSettings, keys: KeyRing) -> None:
             raise KeyRefused(f"this needs a key: {HOW}")
         if key is not None and scope not in key.scopes:
             raise Forbidden(f"the key {key.id} may not do this: it lacks the scope {scope!r}")
-        g.key_id = key.id if key is not None else None
+        g.key_id, g.key_name = (key.id, key.name) if key is not None else (None, None)
         caller = f"key {key.id}" if key is not None else f"address {request.remote_addr}"
         if not limiter.hit(rate, caller):
             wait = limiter.get_window_stats(rate, caller).reset_time - time.time()

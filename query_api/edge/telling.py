@@ -73,8 +73,8 @@ class _Numbers:
             self.events[name].labels(modality).inc(count)
 
 
-def tell_operators(app: Flask) -> None:
-    """Count and log every request, and add `/metrics`."""
+def tell_operators(app: Flask) -> CollectorRegistry:
+    """Count and log every request, and add `/metrics`; more numbers may be registered for it."""
     numbers = _Numbers()
 
     @app.before_request
@@ -109,6 +109,8 @@ def tell_operators(app: Flask) -> None:
     def metrics() -> Response:
         """Numbers for Prometheus, of this process."""
         return Response(generate_latest(numbers.registry), content_type=CONTENT_TYPE_LATEST)
+
+    return numbers.registry
 
 
 def _label(name: str, modality: str) -> str:

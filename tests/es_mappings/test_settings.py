@@ -76,6 +76,9 @@ def test_the_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         (('encoder = "onnx"\n', ""), r"modalities\.text\.encoder"),
         (('index = "products"', 'index = "products"\napi_key = "x"'), "MAXCOS_ENGINE__API_KEY"),
         (('index = "products"', 'index = "products"\npassword = "x"'), "MAXCOS_ENGINE__PASSWORD"),
+        (("[lexical]", '[log]\nhash_key = "x"\n[lexical]'), "MAXCOS_LOG__HASH_KEY"),
+        (("[lexical]", '[log]\nindex = "products"\n[lexical]'), r"log\.index: the items are in this index"),
+        (("[lexical]", '[log]\ntexts = "all"\n[lexical]'), r"log\.texts"),
         (("[engine]", "[engine"), "maxcos.toml"),
     ],
 )

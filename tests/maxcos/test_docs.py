@@ -17,9 +17,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from corner import corner_shop
 from engines import start_engine
 from es_mappings.cluster import connect
+from es_mappings.schema import build_schema
 from es_mappings.settings import EngineSettings, Settings, load_settings
+from query_api.querylog.entry import index_body
 from served import served
 
 ROOT = Path(__file__).parents[2]
@@ -39,6 +42,7 @@ DOCUMENTS = (
     "service",
     "quality",
     "page",
+    "kibana",
 )
 
 
@@ -429,6 +433,30 @@ def test_the_service_is_as_its_page_says(shop: Settings, shop_folder: Path, tmp_
     assert 'maxcos_stage_seconds_count{modality="text",stage="encode"} 1.0' in output
     last = json.loads(output[output.rindex('{"event"') :])
     assert (last["path"], last["status"]) == ("/v1/search", 401)
+
+
+def test_kibana_is_as_its_page_says(tmp_path: Path) -> None:
+    with corner_shop(tmp_path, start_engine("elasticsearch-9")) as settings, socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+        probe.close()
+        assert settings.log.index is not None
+
+        def run(script: str) -> str:
+            script = script.replace("maxcos serve", f"maxcos serve --port {port}").replace("8000", port)
+            return shell(script.replace("shop-searches", str(settings.log.index)), tmp_path, ENGINE=settings.engine.url)
+
+        exported, deleted = map(run, commands("docs/kibana.md"))
+        objects = [json.loads(line) for line in (tmp_path / "maxcos.ndjson").read_text("utf-8").splitlines()]
+    _, search, log = answers(exported)
+    assert log["hits"]["total"]["value"] == 1
+    assert log["hits"]["hits"][0]["_source"]["winner"] == search["hits"][0]["modality"]
+    assert json.loads(deleted)["deleted"] == 0
+    page = (ROOT / "docs/kibana.md").read_text("utf-8")
+    titles = [one["attributes"]["title"] for one in objects if one["type"] == "visualization"]
+    assert [title for title in titles if f"| {title} |" not in page] == []
+    fields = index_body(build_schema(settings.lexical, []), settings.engine)["mappings"]["properties"]
+    assert [name for name in fields if f"`{name}`" not in page] == []
 
 
 def test_every_test_that_the_security_model_names_exists() -> None:

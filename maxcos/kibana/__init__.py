@@ -1,0 +1,1 @@
+"""What Kibana imports, and what its Console runs."""
