@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import socket
-import subprocess
-import sys
 import uuid
 from contextlib import closing
 from pathlib import Path
@@ -17,16 +14,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engines import start_engine
+from engines import ROOT, start_engine
 from es_mappings.cluster import connect
 from es_mappings.settings import EngineSettings, Settings, load_settings
 from served import served
+from shells import commands, shell
 
-ROOT = Path(__file__).parents[2]
 DOCUMENTS = (
     "alignment",
     "query",
     "calibration",
+    "security",
     "architecture",
     "quickstart",
     "speed",
@@ -39,26 +37,6 @@ DOCUMENTS = (
     "service",
     "quality",
 )
-
-
-def commands(document: str) -> list[str]:
-    text = (ROOT / document).read_text("utf-8")
-    return re.findall(r"^```sh\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
-
-
-def shell(script: str, folder: Path, **variables: str) -> str:
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    environment = {**os.environ, **variables, "PATH": path}
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
 
 
 def test_the_quick_start_works(tmp_path: Path, models: Path) -> None:
