@@ -135,6 +135,10 @@ class EncoderError(MaxcosError):
     status = 503
     title = "Encoder unavailable"
 
+    @property
+    def told(self) -> str:
+        return "an encoder cannot be loaded or failed; the service's log has the reason under this request_id"
+
 
 class ProvenanceMismatch(MaxcosError):
     """The index was built with other encoders, dimensions or analysis than the settings ask for."""
@@ -148,6 +152,10 @@ class IndexMissing(MaxcosError):
 
     status = 503
     title = "Index missing"
+
+    @property
+    def told(self) -> str:
+        return "the index does not exist yet: run maxcos ingest first"
 
 
 class EngineError(MaxcosError):

@@ -23,6 +23,7 @@ NO_MODALITIES = frozenset({"lexical", "background", "id", "modalities", "encoded
 
 STORE = "embedded:./store"
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?")
+HOST = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*")
 HEADER_VALUE = re.compile(r"[!-~]+")
 FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
@@ -190,13 +191,25 @@ class ServiceSettings(_Section):
 
     keys: the file of API keys (their hashes). public: whether searching needs none; callers without one are then told
     apart by their address. requests_per_minute: of each key, and of each such address. cors: the origins whose pages
-    may call from a browser ("https://shop.example"), or "*".
+    may call from a browser ("https://shop.example"), or "*". picture_hosts: the hosts that pictures of queries are
+    fetched from by their addresses ("cdn.shop.example"), or "*" for any that is public. fields: what callers see of an
+    item; all fields unless some are named.
     """
 
     keys: Path = Path("maxcos.keys.json")
     public: bool = False
     requests_per_minute: int = Field(600, ge=1, le=1_000_000)
     cors: tuple[str, ...] = ()
+    picture_hosts: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
+
+    @field_validator("picture_hosts")
+    @classmethod
+    def _hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            if host != "*" and not HOST.fullmatch(host):
+                raise ValueError(f"{host!r} is no host: write its name alone, in lower-case letters, or *")
+        return hosts
 
     @field_validator("cors")
     @classmethod

@@ -78,13 +78,13 @@ def _embedded(settings: Settings, schema: Schema, whole: bool) -> Iterator[Findi
 def _cluster(settings: Settings, schema: Schema, whole: bool) -> Iterator[Finding]:
     cluster = connect(settings.engine)
     try:
+        yield from _credentials(settings.engine)
         try:
             dialect, name = probe(cluster)
         except MaxcosError as error:
             yield Finding("engine", "failed", str(error), "check engine.url, the network and the credentials")
             return
         yield Finding("engine", "ok", f"{name}, spoken to as {dialect.name}")
-        yield from _credentials(settings.engine)
         yield from _capabilities(cluster, dialect, schema)
         if not whole:
             return

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 import trustme
+from pydantic import SecretStr
 
 from es_mappings.cluster import Cluster, addresses_of, connect, probe
 from es_mappings.errors import (
@@ -45,6 +46,7 @@ class Played:
     code: int = 200
     answer: Any = field(default_factory=dict)
     seconds: float = 0.0
+    location: str = ""
     requests: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
 
 
@@ -72,6 +74,8 @@ def playing(trust: ssl.SSLContext | None = None) -> Iterator[Played]:
             self.send_response(code)
             self.send_header("content-type", "text/html" if text else "application/json")
             self.send_header("x-elastic-product", "Elasticsearch")
+            if play.location and self.path != "/":
+                self.send_header("location", play.location)
             self.send_header("content-length", str(len(data)))
             self.end_headers()
             if self.command != "HEAD":
@@ -333,6 +337,18 @@ def test_an_engine_without_tls_is_not_waited_for(played: Played, family: str) ->
     secure = EngineSettings(url=f"{family}+{played.url.replace('http', 'https')}")
     with closing(connect(secure)) as client, pytest.raises(EngineUntrusted, match="WRONG_VERSION_NUMBER"):
         client.request_patiently("GET", "/items/_mapping")
+
+
+@pytest.mark.parametrize("family", ["elasticsearch", "opensearch"])
+@pytest.mark.parametrize("code", [301, 302, 307, 308])
+def test_an_engine_s_redirect_is_not_followed(played: Played, family: str, code: int) -> None:
+    """The credentials would go along."""
+    with playing() as stranger:
+        played.code, played.location = code, f"{stranger.url}/items/_mapping"
+        settings = EngineSettings(url=f"{family}+{played.url}", username="shop", password=SecretStr("secret"))
+        with closing(connect(settings)) as client, pytest.raises(EngineError):
+            client.request("GET", "/items/_mapping")
+        assert stranger.requests == []
 
 
 @pytest.mark.parametrize(
