@@ -2,6 +2,7 @@
 """Provision and run real search engines on loopback, without a container engine.
 
     python docker/engine.py start opensearch-3 [--port P]      print the URL of a healthy node
+    python docker/engine.py start elasticsearch-9-secured      the same with TLS and users
     python docker/engine.py start opensearch-3 --nodes 3       print the URLs of a cluster's nodes, one a line
     python docker/engine.py kill opensearch-3 2                kill -9 the second of them; the same start revives it
     python docker/engine.py stop opensearch-3 --cluster

@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from es_mappings.errors import EngineError, EngineRefused, EngineUnavailable
+from es_mappings.access import FORBIDDEN
+from es_mappings.errors import AccessRefused, EngineError, EngineRefused, EngineUnavailable
 
 JSON = dict[str, Any]
 
@@ -122,6 +123,8 @@ def carry_out(
         again: list[tuple[Operation, JSON]] = []
         for operation, answer in zip(chunk, answers, strict=True):
             told = answer[operation.kind]
+            if _kind(told) == FORBIDDEN:  # as it would answer to all that follow
+                raise AccessRefused(told["status"], FORBIDDEN, str(told["error"].get("reason")))
             if _passes(told):
                 again.append((operation, told))
             else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,9 +11,18 @@ from urllib.parse import urlencode, urlsplit
 
 import orjson
 
+from es_mappings.access import FORBIDDEN, authorities, credentials
 from es_mappings.bulk import Operation, Patience, carry_out
 from es_mappings.dialects import Dialect, dialect_for
-from es_mappings.errors import EngineError, EngineRefused, EngineUnavailable, SettingsError
+from es_mappings.errors import (
+    AccessRefused,
+    EngineError,
+    EngineRefused,
+    EngineUnavailable,
+    EngineUnreachable,
+    EngineUntrusted,
+    SettingsError,
+)
 from es_mappings.settings import EngineSettings
 
 JSON = dict[str, Any]
@@ -36,6 +44,9 @@ NO_ANSWER = "the engine does not answer within engine.timeout"
 
 BREAKER = "circuit_breaking_exception"
 """Engines answer 400 also while they protect themselves, as when they compile no more scripts for some minutes."""
+
+UNTRUSTED = ("CERTIFICATE_VERIFY_FAILED", "WRONG_VERSION_NUMBER")
+"""As OpenSSL says that a certificate is not vouched for, or is another host's, and that the answer is not TLS."""
 
 ONE, MANY = "application/json", "application/x-ndjson"
 
@@ -90,7 +101,8 @@ class Cluster:
     def __init__(self, engine: EngineSettings, addresses: Sequence[str], family: str) -> None:
         self._engine = engine
         self._addresses = addresses
-        self._headers = _credentials(engine)
+        self._headers = credentials(engine)
+        self._ca_certs = authorities(engine, addresses)
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._family = family
@@ -195,15 +207,14 @@ class Cluster:
             "retry_on_status": () if writing else RETRIED,
             "max_retries": others if writing else max(RETRIES, others),
         }
-        return kind(self._addresses, self._headers, self._engine.timeout, retrying)
+        trusting = {"ca_certs": self._ca_certs} if self._ca_certs else {}
+        return kind(self._addresses, self._headers, self._engine.timeout, {**retrying, **trusting})
 
 
 class _Client(Protocol):
     """The official client of a family, made to raise our errors."""
 
-    def __init__(
-        self, addresses: Sequence[str], headers: Mapping[str, str], timeout: float, retrying: JSON
-    ) -> None: ...
+    def __init__(self, addresses: Sequence[str], headers: Mapping[str, str], timeout: float, options: JSON) -> None: ...
 
     def send(self, method: str, target: str, data: bytes | None, mimetype: str) -> Any: ...
 
@@ -211,7 +222,7 @@ class _Client(Protocol):
 
 
 class _Elasticsearch:
-    def __init__(self, addresses: Sequence[str], headers: Mapping[str, str], timeout: float, retrying: JSON) -> None:
+    def __init__(self, addresses: Sequence[str], headers: Mapping[str, str], timeout: float, options: JSON) -> None:
         from elastic_transport import TextSerializer
         from elasticsearch import Elasticsearch, OrjsonSerializer
 
@@ -221,7 +232,7 @@ class _Elasticsearch:
             request_timeout=timeout,
             # A proxy's error page is text: its status says enough.
             serializers={ONE: OrjsonSerializer(), "text/*": TextSerializer()},
-            **retrying,
+            **options,
         )
 
     def send(self, method: str, target: str, data: bytes | None, mimetype: str) -> Any:
@@ -239,6 +250,7 @@ class _Elasticsearch:
             ApiError,
             ConnectionTimeout,
             SerializationError,
+            SSLError,
             TransportError,
             UnsupportedProductError,
         )
@@ -253,12 +265,14 @@ class _Elasticsearch:
             raise refusal(error.status_code, error.body) from error
         except ConnectionTimeout as error:
             raise EngineUnavailable(NO_ANSWER) from error
+        except SSLError as error:
+            raise _by_tls(error) from error
         except TransportError as error:
-            raise EngineUnavailable(f"the engine cannot be reached: {error}") from error
+            raise EngineUnreachable(f"the engine cannot be reached: {error}") from error
 
 
 class _OpenSearch:
-    def __init__(self, addresses: Sequence[str], headers: Mapping[str, str], timeout: float, retrying: JSON) -> None:
+    def __init__(self, addresses: Sequence[str], headers: Mapping[str, str], timeout: float, options: JSON) -> None:
         from opensearchpy import JSONSerializer, OpenSearch
 
         class Orjson(JSONSerializer):
@@ -273,7 +287,7 @@ class _OpenSearch:
             headers=dict(headers),
             timeout=timeout,
             serializer=Orjson(),
-            **retrying,
+            **options,
             # As Elasticsearch's client has it: a node that is back is asked again soon, not after minutes.
             dead_timeout=1.0,
         )
@@ -289,7 +303,7 @@ class _OpenSearch:
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        from opensearchpy import ConnectionError, ConnectionTimeout, SerializationError, TransportError
+        from opensearchpy import ConnectionError, ConnectionTimeout, SerializationError, SSLError, TransportError
 
         try:
             yield
@@ -297,8 +311,10 @@ class _OpenSearch:
             raise EngineError(f"what was sent or answered is not JSON: {error}") from error
         except ConnectionTimeout as error:
             raise EngineUnavailable(NO_ANSWER) from error
+        except SSLError as error:
+            raise _by_tls(error) from error
         except ConnectionError as error:
-            raise EngineUnavailable(f"the engine cannot be reached: {error}") from error
+            raise EngineUnreachable(f"the engine cannot be reached: {error}") from error
         except TransportError as error:
             raise refusal(int(error.status_code), error.info or error.error) from error
 
@@ -315,15 +331,11 @@ def _is_address(address: str) -> bool:
         return False
 
 
-def _credentials(engine: EngineSettings) -> dict[str, str]:
-    if engine.api_key is not None:
-        return {"authorization": f"ApiKey {engine.api_key.get_secret_value()}"}
-    if engine.password is not None:
-        pair = f"{engine.username}:{engine.password.get_secret_value()}"
-        return {"authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
-    if engine.username is not None:
-        raise SettingsError("engine.username is given, but no password: set MAXCOS_ENGINE__PASSWORD")
-    return {}
+def _by_tls(error: Exception) -> EngineError:
+    """The error for a failure of TLS: a connection that was cut passes, who is not to be trusted does not."""
+    if any(reason in str(error) for reason in UNTRUSTED):
+        return EngineUntrusted(str(error))
+    return EngineUnreachable(f"the engine cannot be reached: {error}")
 
 
 def _operation(action: JSON) -> Operation:
@@ -361,6 +373,8 @@ def refusal(code: int, body: Any) -> EngineError:
         return EngineUnavailable(f"the engine needs more time than engine.timeout gives: {reason}")
     if code in OVERLOADED or kind == BREAKER:
         return EngineUnavailable(f"the engine answers {code}: {reason}", code)
+    if code == 401 or (code == 403 and kind == FORBIDDEN):
+        return AccessRefused(code, kind, reason)
     return EngineRefused(code, kind, reason)
 
 

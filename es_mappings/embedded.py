@@ -12,7 +12,7 @@ import sqlite3
 import unicodedata
 from pathlib import Path
 
-from es_mappings.errors import EngineUnavailable, IndexMissing
+from es_mappings.errors import EngineUnreachable, IndexMissing
 from es_mappings.schema import Schema
 
 FILE_SUFFIX = ".sqlite"
@@ -112,7 +112,7 @@ def ddl(schema: Schema) -> list[str]:
 def open_store(file: Path, *, create: bool = False) -> sqlite3.Connection:
     """Connect; readers and one writer work side by side (WAL).
 
-    Raises IndexMissing when the file is not there and shall not be made, EngineUnavailable when it cannot be opened.
+    Raises IndexMissing when the file is not there and shall not be made, EngineUnreachable when it cannot be opened.
     """
     if not create and not file.is_file():
         raise missing(file)
@@ -124,7 +124,7 @@ def open_store(file: Path, *, create: bool = False) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
     except (sqlite3.Error, OSError) as error:
-        raise EngineUnavailable(f"the embedded store {file} cannot be opened: {error}") from error
+        raise EngineUnreachable(f"the embedded store {file} cannot be opened: {error}") from error
     return connection
 
 

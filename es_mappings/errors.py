@@ -1,7 +1,7 @@
 """The one error tree of maxcos.
 
 Every error says what is wrong and what to do about it in its message, whether trying again may help (`retryable`),
-and which HTTP status it becomes at the edge (`status`).
+which HTTP status it becomes at the edge (`status`), and what is told there (`told`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,11 @@ class MaxcosError(Exception):
     retryable = False
     status = 500
     title = "Internal error"
+
+    @property
+    def told(self) -> str | None:
+        """What a caller of the service learns of it; None: nothing, since it tells of this machine or those behind."""
+        return None if self.status == 500 else str(self)
 
 
 class SettingsError(MaxcosError):
@@ -130,6 +135,10 @@ class EncoderError(MaxcosError):
     status = 503
     title = "Encoder unavailable"
 
+    @property
+    def told(self) -> str:
+        return "an encoder cannot be loaded or failed; the service's log has the reason under this request_id"
+
 
 class ProvenanceMismatch(MaxcosError):
     """The index was built with other encoders, dimensions or analysis than the settings ask for."""
@@ -143,6 +152,10 @@ class IndexMissing(MaxcosError):
 
     status = 503
     title = "Index missing"
+
+    @property
+    def told(self) -> str:
+        return "the index does not exist yet: run maxcos ingest first"
 
 
 class EngineError(MaxcosError):
@@ -166,6 +179,43 @@ class EngineRefused(EngineError):
         self.reason = reason
 
 
+class AccessRefused(EngineRefused):
+    """A cluster does not know who asks (401), or that one may not do this (403)."""
+
+    status = 503
+    title = "Engine refuses access"
+
+    def __str__(self) -> str:
+        return f"{self.told}; the engine answers {self.code}: {self.reason}"
+
+    @property
+    def told(self) -> str:
+        if self.code == 401:
+            return (
+                "the engine does not accept who asks: check MAXCOS_ENGINE__API_KEY, "
+                "or engine.username with MAXCOS_ENGINE__PASSWORD"
+            )
+        return "the engine's API key or user lacks a privilege (docs/security.md lists what is needed)"
+
+
+class EngineUntrusted(EngineError):
+    """Who answers at the engine's address does not prove by a certificate to be the engine. reason: the client's."""
+
+    status = 503
+    title = "Engine not trusted"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.told}; {self.reason}"
+
+    @property
+    def told(self) -> str:
+        return "the engine's certificate cannot be verified: check engine.url and engine.ca_certs"
+
+
 class EngineUnavailable(EngineError):
     """The engine cannot be reached or answers that it is overloaded. code: the HTTP status, 0 without an answer."""
 
@@ -176,3 +226,11 @@ class EngineUnavailable(EngineError):
     def __init__(self, message: str, code: int = 0) -> None:
         super().__init__(message)
         self.code = code
+
+
+class EngineUnreachable(EngineUnavailable):
+    """Nothing answers at the engine's address."""
+
+    @property
+    def told(self) -> str:
+        return "the engine cannot be reached"

@@ -24,8 +24,11 @@ FieldType = Literal["keyword", "number", "date", "boolean"]
 NO_MODALITIES = frozenset({"lexical", "background", "id", "modalities", "encoded", "hash"})
 """What answers call a hit's words, what stands in for a missing modality, and what stands beside the vectors."""
 
+STORE = "embedded:./store"
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?")
 INDEX_NAME = r"^[a-z0-9][a-z0-9_.-]{0,200}$"
+HOST = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*")
+HEADER_VALUE = re.compile(r"[!-~]+")
 FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 
@@ -34,7 +37,7 @@ class _Section(BaseModel):
 
 
 class EngineSettings(_Section):
-    url: str = "embedded:./store"
+    url: str = STORE
     index: str = Field("items", pattern=INDEX_NAME)
     shards: int = Field(1, ge=1, le=1024)
     replicas: int = Field(0, ge=0, le=10)
@@ -45,6 +48,19 @@ class EngineSettings(_Section):
     password: SecretStr | None = None
     api_key: SecretStr | None = None
     """Like the password only from the environment: a secret does not belong into a file that is committed."""
+    ca_certs: Path | None = None
+    """PEM; of an engine whose certificate no public authority vouches for."""
+    cloud_id: str | None = None
+    """Of a deployment in Elastic Cloud; `url` is made of it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _cloud(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or not isinstance(given.get("cloud_id"), str):
+            return given
+        if given.get("url", STORE) != STORE:  # the default is filled in before
+            raise ValueError("give a url or a cloud_id, not both")
+        return {**given, "url": _cloud_url(given["cloud_id"])}
 
     @model_validator(mode="after")
     def _credentials(self) -> Self:
@@ -52,6 +68,11 @@ class EngineSettings(_Section):
             raise ValueError("a password needs a username")
         if self.password is not None and self.api_key is not None:
             raise ValueError("give an api_key or a password, not both")
+        if self.username is not None and ":" in self.username:
+            raise ValueError("a username has no colon: basic authentication ends it there")
+        # As a header's value; what a client says of one that it cannot send holds the key.
+        if self.api_key is not None and not HEADER_VALUE.fullmatch(self.api_key.get_secret_value()):
+            raise ValueError("api_key must be the encoded key as the engine gave it, on one line")
         return self
 
 
@@ -177,13 +198,25 @@ class ServiceSettings(_Section):
 
     keys: the file of API keys (their hashes). public: whether searching needs none; callers without one are then told
     apart by their address. requests_per_minute: of each key, and of each such address. cors: the origins whose pages
-    may call from a browser ("https://shop.example"), or "*".
+    may call from a browser ("https://shop.example"), or "*". picture_hosts: the hosts that pictures of queries are
+    fetched from by their addresses ("cdn.shop.example"), or "*" for any that is public. fields: what callers see of an
+    item; all fields unless some are named.
     """
 
     keys: Path = Path("maxcos.keys.json")
     public: bool = False
     requests_per_minute: int = Field(600, ge=1, le=1_000_000)
     cors: tuple[str, ...] = ()
+    picture_hosts: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
+
+    @field_validator("picture_hosts")
+    @classmethod
+    def _hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            if host != "*" and not HOST.fullmatch(host):
+                raise ValueError(f"{host!r} is no host: write its name alone, in lower-case letters, or *")
+        return hosts
 
     @field_validator("cors")
     @classmethod
@@ -276,6 +309,16 @@ def load_settings(path: Path | None) -> Settings:
     return _absolute(read, path.parent if path else Path())
 
 
+def _cloud_url(cloud_id: str) -> str:
+    """What a Cloud ID stands for, as Elasticsearch's client reads it. Raises ValueError."""
+    from elastic_transport.client_utils import parse_cloud_id
+
+    address = parse_cloud_id(cloud_id).es_address
+    if address is None:
+        raise ValueError("the cloud_id names no Elasticsearch")
+    return "elasticsearch+https://{}:{}".format(*address)
+
+
 def _refuse_unknown_variables() -> None:
     """pydantic-settings ignores misspelt variables in silence; a wrong name must not become a default."""
     sections = {name.upper() for name in Settings.model_fields}
@@ -300,11 +343,13 @@ def _refuse_secrets(path: Path | None) -> None:
 
 
 def _absolute(settings: Settings, folder: Path) -> Settings:
-    """Anchor the embedded store's folder, the models' files, the media and the keys at the settings file."""
+    """Let paths start at the settings file: the embedded store's, certificates', models', media's and keys'."""
     engine = settings.engine
     if engine.url.startswith("embedded:"):
         place = (folder / engine.url.removeprefix("embedded:")).resolve()
         engine = engine.model_copy(update={"url": f"embedded:{place}"})
+    if engine.ca_certs is not None:
+        engine = engine.model_copy(update={"ca_certs": (folder / engine.ca_certs.expanduser()).resolve()})
     modalities = {name: _anchored_models(modality, folder) for name, modality in settings.modalities.items()}
     page = settings.page.model_copy(update={"media": (folder / settings.page.media).resolve()})
     service = settings.service.model_copy(update={"keys": (folder / settings.service.keys).resolve()})

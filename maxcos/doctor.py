@@ -6,19 +6,21 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import numpy as np
 
 from encoders.contract import Encoder, load_encoder
 from es_mappings import embedded
-from es_mappings.cluster import Cluster, connect, is_embedded, probe
+from es_mappings.cluster import Cluster, addresses_of, connect, is_embedded, probe
 from es_mappings.dialects import Dialect
 from es_mappings.errors import EngineRefused, IndexMissing, MaxcosError, ProvenanceMismatch
 from es_mappings.mappings import properties
 from es_mappings.provenance import Manifest
 from es_mappings.schema import Schema, build_schema
-from es_mappings.settings import Settings
+from es_mappings.settings import EngineSettings, Settings
 from es_mappings.types import Ann, Fusion, Plan, QueryVector
+from query_api.edge.access import is_loopback
 from query_api.searchers import open_searcher
 
 JSON = dict[str, Any]
@@ -76,6 +78,7 @@ def _embedded(settings: Settings, schema: Schema, whole: bool) -> Iterator[Findi
 def _cluster(settings: Settings, schema: Schema, whole: bool) -> Iterator[Finding]:
     cluster = connect(settings.engine)
     try:
+        yield from _credentials(settings.engine)
         try:
             dialect, name = probe(cluster)
         except MaxcosError as error:
@@ -91,6 +94,17 @@ def _cluster(settings: Settings, schema: Schema, whole: bool) -> Iterator[Findin
             yield from _mapping(cluster, dialect, settings, schema)
     finally:
         cluster.close()
+
+
+def _credentials(engine: EngineSettings) -> Iterator[Finding]:
+    """A warning where a key or a password crosses a network that others may read."""
+    if engine.api_key is None and engine.password is None:
+        return
+    open_ways = [url for url in map(urlsplit, addresses_of(engine)) if url.scheme == "http"]
+    if any(not is_loopback(url.hostname or "") for url in open_ways):
+        yield Finding("credentials", "warning", "they are sent without TLS", "give engine.url as https://")
+    else:
+        yield Finding("credentials", "ok", "no network that others may read carries them")
 
 
 def _capabilities(cluster: Cluster, dialect: Dialect, schema: Schema) -> Iterator[Finding]:
@@ -151,10 +165,7 @@ def _scripts(cluster: Cluster) -> Finding:
 
 def _mapping(cluster: Cluster, dialect: Dialect, settings: Settings, schema: Schema) -> Iterator[Finding]:
     index = settings.engine.index
-    health = cluster.request("GET", f"/_cluster/health/{index}")
-    status: Status = "failed" if health["status"] == "red" else "ok"
-    detail = f"{health['status']}: {health['active_shards']} shards active, {health['unassigned_shards']} unassigned"
-    yield Finding("shards", status, detail, "bring the missing nodes back" if status == "failed" else "")
+    yield _asked("shards", lambda: _shards(cluster, index))
     for name, found in cluster.request("GET", f"/{index}/_mapping").items():
         drift = list(_drift(properties(schema, dialect), found["mappings"].get("properties", {})))
         if drift:
@@ -162,6 +173,13 @@ def _mapping(cluster: Cluster, dialect: Dialect, settings: Settings, schema: Sch
         else:
             yield Finding("mapping", "ok", f"{name}: every field is as the settings ask")
     yield _search(settings, schema)
+
+
+def _shards(cluster: Cluster, index: str) -> Finding:
+    health = cluster.request("GET", f"/_cluster/health/{index}")
+    status: Status = "failed" if health["status"] == "red" else "ok"
+    detail = f"{health['status']}: {health['active_shards']} shards active, {health['unassigned_shards']} unassigned"
+    return Finding("shards", status, detail, "bring the missing nodes back" if status == "failed" else "")
 
 
 def _drift(wanted: Mapping[str, Any], found: Mapping[str, Any], path: str = "") -> Iterator[str]:

@@ -45,7 +45,10 @@ ONE_KIND: list[Any] = [
 
 
 class TermModel(_Model):
-    """One part of a query: exactly one of text, image (base64), item, entity, user, or a vector of a space."""
+    """One part of a query: exactly one of text, image, item, entity, user, or a vector of a space.
+
+    An image is base64, or an address (https) where the service fetches pictures from its host.
+    """
 
     model_config = ConfigDict(json_schema_extra={"oneOf": ONE_KIND})
 

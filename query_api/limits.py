@@ -8,6 +8,8 @@ MAX_TEXT = 500
 MAX_TYPED = 100
 """Characters of what is typed into a box that suggests."""
 MAX_TERMS = 16
+MAX_LINKS = 4
+"""Pictures of one request that are given by their addresses."""
 MAX_ITEMS = 100
 MAX_DIMS = 8192
 MAX_SIZE = 200

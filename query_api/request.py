@@ -57,6 +57,7 @@ class SearchRequest:
     paths: whether each hit tells how the query's entities are linked to it.
     ranges: by field, the bounds of a range facet as the client wrote them ("from" and "to"), in the facet's order.
     digest: of the request without its cursor, which the next cursor carries; empty without a walk.
+    links: by the position of a picture among the terms its address, if it is still to be fetched.
     """
 
     terms: tuple[Term, ...]
@@ -79,6 +80,7 @@ class SearchRequest:
     walk: Walk | None = None
     digest: str = ""
     explain: bool | Literal["engine"] = False
+    links: Mapping[int, str] = field(default_factory=dict)
 
 
 def parse(body: Any, schema: Schema, image: bytes | None = None) -> SearchRequest:
@@ -88,7 +90,9 @@ def parse(body: Any, schema: Schema, image: bytes | None = None) -> SearchReques
     """
     model = read_form(SearchModel, body)
     request = replace(
-        _request(model, model.fusion, lambda: _terms(model, schema, image), schema), highlight=model.highlight
+        _request(model, model.fusion, lambda: _terms(model, schema, image), schema),
+        highlight=model.highlight,
+        links={i: term.image for i, term in enumerate(model.query or ()) if term.image and _is_link(term.image)},
     )
     return _walking(request, model.after, body, image)
 
@@ -221,10 +225,15 @@ def _term(model: TermModel, place: str, schema: Schema) -> Term:
         values = _vector(model.vector, model.space, place, schema)
         return VectorTerm(model.space or "", values, weight=model.weight, modalities=modalities)
     try:
-        data = base64.b64decode(model.image or "", validate=True)
+        data = b"" if _is_link(model.image or "") else base64.b64decode(model.image or "", validate=True)
     except binascii.Error as error:
         raise InvalidRequest.at(f"{place}.image", f"must be a picture's bytes in base64: {error}") from error
     return ImageTerm(data, weight=model.weight, modalities=modalities)
+
+
+def _is_link(image: str) -> bool:
+    """Base64 has no colon."""
+    return "://" in image[:16]
 
 
 def _vector(numbers: list[float], name: str | None, place: str, schema: Schema) -> tuple[float, ...]:

@@ -14,6 +14,7 @@ from es_mappings.settings import Settings
 from es_mappings.types import MATCHES, TextTerm
 from query_api import respond
 from query_api.limits import MAX_ENTITIES, MAX_SUGGESTIONS, MAX_TYPED
+from query_api.links import Fetcher, Reach
 from query_api.paths import explained, named
 from query_api.planner import make_plan
 from query_api.querylog.heard import Search, listener
@@ -21,6 +22,7 @@ from query_api.remembered import QueryVectors, RememberingEncoder
 from query_api.request import SearchRequest, parse, parse_recommend, parse_why
 from query_api.searchers import Searcher, open_searcher
 from query_api.searchers.watched import Gate, WatchedSearcher
+from query_api.shown import Shown
 from query_api.stages import happened, stage
 from query_api.why.answer import Means, Origins, Question, explanation
 
@@ -36,8 +38,12 @@ class SearchService:
         weights: Mapping[str, float] | None = None,
         origins: Origins | None = None,
         remembered: QueryVectors | None = None,
+        fetcher: Fetcher | None = None,
+        shown: Shown | None = None,
     ) -> None:
-        """remembered: where to keep the vectors of terms; None: every term is encoded each time."""
+        """remembered: where to keep the vectors of terms; None: every term is encoded each time. fetcher: of pictures
+        by their addresses; None: they are refused. shown: which fields callers see; None: all.
+        """
         self.schema = schema
         self._encoders = encoders
         self._asked = encoders
@@ -47,6 +53,8 @@ class SearchService:
         self._searcher = searcher
         self._weights = dict(weights or {})
         self._origins = origins or Origins()
+        self._fetcher = fetcher
+        self._shown = shown or Shown()
         self._warm = False
 
     @classmethod
@@ -55,10 +63,14 @@ class SearchService:
         encoders = load_encoders(settings.modalities)
         schema = build_schema(settings.lexical, encoders.values())
         weights = {name: modality.weight for name, modality in settings.modalities.items()}
-        origins = Origins({name: m.source for name, m in settings.modalities.items()}, settings.page.media)
+        shown = Shown(settings.service.fields)
+        sources = {name: shown.only(modality.source) for name, modality in settings.modalities.items()}
+        origins = Origins(sources, settings.page.media)
         gate = None if is_embedded(settings.engine) else Gate()
         searcher = WatchedSearcher(open_searcher(settings.engine, schema), gate)
-        return cls(schema, encoders, searcher, weights, origins, QueryVectors())
+        hosts = settings.service.picture_hosts
+        fetcher = Fetcher(Reach(hosts)) if hosts else None
+        return cls(schema, encoders, searcher, weights, origins, QueryVectors(), fetcher, shown)
 
     def search(self, body: Any, image: bytes | None = None) -> dict[str, Any]:
         """Answer a request body (its form: `query_api.form.SearchModel`); `image` adds a picture term.
@@ -68,7 +80,18 @@ class SearchService:
         started = time.perf_counter()
         with stage("parse"):
             request = parse(body, self.schema, image)
+        request = self._whole(request)
         return self._answer(request, started)
+
+    def _whole(self, request: SearchRequest) -> SearchRequest:
+        """The request with its pictures that are given by their addresses. Raises InvalidRequest, TooManyRequests."""
+        if not request.links:
+            return request
+        if self._fetcher is None:
+            first = min(request.links)
+            raise InvalidRequest.at(f"query[{first}].image", "no addresses are fetched here: send the bytes in base64")
+        with stage("fetch"):
+            return self._fetcher.fetched(request)
 
     def recommend(self, body: Any) -> dict[str, Any]:
         """Items for a user, or for who likes some items, by the graph alone (its form: `RecommendModel`).
@@ -85,8 +108,9 @@ class SearchService:
         return tuple(dict.fromkeys(item for graph in self._graphs.values() for item in graph.seen(user)))
 
     def _answer(self, request: SearchRequest, started: float) -> dict[str, Any]:
+        request = self._shown.asked(request)
         planned = make_plan(request, self.schema, self._asked, self._weights, self._searcher)
-        page = self._searcher.search(planned.plan)
+        page = self._shown.page(self._searcher.search(planned.plan))
         for modality in planned.degraded:
             happened("degraded", modality)
         if page.partial is not None:
@@ -122,9 +146,10 @@ class SearchService:
         """
         started = time.perf_counter()
         identifier, request = parse_why(body, self.schema, image)
+        request = self._shown.asked(self._whole(request))
         item = self._searcher.item(identifier)
         planned = make_plan(request, self.schema, self._encoders, self._weights, self._searcher)
-        page = self._searcher.search(planned.plan)
+        page = self._shown.page(self._searcher.search(planned.plan))
         means = Means(self.schema, self._encoders, self._searcher, self._origins)
         told = explanation(Question(request, planned, page, item), means)
         return {"took_ms": round(_milliseconds_since(started), 2), **told}
@@ -156,7 +181,7 @@ class SearchService:
     def item(self, identifier: str) -> dict[str, Any]:
         """One item. Raises ItemNotFound and what the engine raises."""
         found = self._searcher.item(identifier)
-        return respond.item_json(found.id, found.source, found.vectors, self.schema)
+        return respond.item_json(found.id, self._shown.source(found.source), found.vectors, self.schema)
 
     def check(self) -> int:
         """Raise unless the engine answers and the index fits the settings; how many items it holds."""

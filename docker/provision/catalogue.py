@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from provision.host import cache_root, maven_repository
+
+SECURED = "-secured"
+"""How the name of an engine with security ends."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +63,17 @@ class Engine:
     min_java: int
     family: Family
     parts: tuple[Part, ...]
+    secured: bool = False  # speaks TLS alone, and to who has a password or an API key
+
+    @property
+    def line(self) -> str:
+        """What it is unpacked as; an engine with security and one without are the same files."""
+        return self.name.removesuffix(SECURED)
 
     @property
     def home(self) -> Path:
         """The unpacked engine. The folder exists only when it is whole."""
-        return cache_root() / "engines" / f"{self.name}-{self.version}"
+        return cache_root() / "engines" / f"{self.line}-{self.version}"
 
 
 ELASTICSEARCH = Family(
@@ -105,7 +114,7 @@ def _knn(version: str, sha256: str) -> Part:
     return Part(artifact, ".", "plugins/opensearch-knn")
 
 
-ENGINES: Mapping[str, Engine] = {
+_PLAIN: Mapping[str, Engine] = {
     engine.name: engine
     for engine in (
         _engine(
@@ -142,4 +151,11 @@ ENGINES: Mapping[str, Engine] = {
             ),
         ),
     )
+}
+
+ENGINES: Mapping[str, Engine] = {
+    **_PLAIN,
+    f"elasticsearch-9{SECURED}": replace(
+        _PLAIN["elasticsearch-9"], name=f"elasticsearch-9{SECURED}", port=9207, secured=True
+    ),
 }

@@ -16,13 +16,14 @@ from provision.catalogue import Engine
 from provision.host import EngineError, say
 from provision.node import PORT_STEP, Node, cluster, cluster_folder, last_cluster, launch, ports_of, prepare
 from provision.process import end, healthy, require_free, running_pid, running_port, url_of, wait_healthy
+from provision.security import ADMIN, AUTHORITY, PASSWORD
 from provision.tools import ensure_java
 
 
 @contextlib.contextmanager
 def _locked(engine: Engine) -> Iterator[None]:
     """Hold the engine's lock, waiting for whoever holds it now."""
-    file = Node(engine).run.with_name(f"{engine.name}.lock")
+    file = Node(engine).run.with_name(f"{engine.line}.lock")
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("w") as lock:
         try:
@@ -46,8 +47,8 @@ def start(engine: Engine, port: int | None) -> str:
     Raises EngineError if the engine cannot be fetched or booted, or runs on another port than was asked for.
     """
     node = Node(engine)
-    if running_pid(node) is not None and healthy(running_port(node)):
-        return url_of(_check_port(node, port))
+    if running_pid(node) is not None and healthy(node, running_port(node)):
+        return url_of(node, _check_port(node, port))
     with _locked(engine):
         if running_pid(node) is not None:
             chosen = _check_port(node, port)
@@ -55,7 +56,7 @@ def start(engine: Engine, port: int | None) -> str:
         else:
             chosen = port or node.port
             _boot(engine, [(node, chosen)])
-    return url_of(chosen)
+    return url_of(node, chosen)
 
 
 def start_cluster(engine: Engine, nodes: int, port: int | None) -> list[str]:
@@ -64,6 +65,8 @@ def start_cluster(engine: Engine, nodes: int, port: int | None) -> list[str]:
     It begins without data, unless some of its nodes run: then those that do not are started with the data they had.
     Raises EngineError if the engine cannot be fetched or booted, or runs as another cluster than was asked for.
     """
+    if engine.secured:
+        raise EngineError(f"{engine.name} runs as a node alone: its transport has no TLS")
     with _locked(engine):
         members = last_cluster(engine)
         running = [node for node in members if running_pid(node) is not None]
@@ -78,7 +81,7 @@ def start_cluster(engine: Engine, nodes: int, port: int | None) -> list[str]:
         _boot(engine, [(node, at) for node, at in placed if node not in running])
         for node in running:
             wait_healthy(node, running_port(node), launcher=None)
-    return [url_of(at) for _, at in placed]
+    return [url_of(node, at) for node, at in placed]
 
 
 def _check_port(node: Node, wanted: int | None) -> int:
@@ -107,6 +110,8 @@ def _boot(engine: Engine, placed: Sequence[tuple[Node, int]]) -> None:
         for (node, port), launcher in zip(placed, launchers, strict=True):
             wait_healthy(node, port, launcher)
             say(f"{node.name} is healthy after {time.monotonic() - began:.1f} s")
+            if engine.secured:
+                say(f"user {ADMIN}; {PASSWORD} and {AUTHORITY} are files in {node.run}")
     except BaseException:
         # A node is in its launcher's process group. That group is our own: its leader is our child.
         for launcher in launchers:
@@ -165,5 +170,5 @@ def _status(node: Node) -> str:
         state = "stopped" if node.engine.home.is_dir() else "not fetched"
     else:
         port = running_port(node)
-        state = f"{'running' if healthy(port) else 'not healthy'}  {url_of(port)}  pid {pid}"
+        state = f"{'running' if healthy(node, port) else 'not healthy'}  {url_of(node, port)}  pid {pid}"
     return f"{node.name}  {node.engine.version}  {state}"

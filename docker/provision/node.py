@@ -10,6 +10,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from provision import security
 from provision.catalogue import Engine
 from provision.host import (
     SERVICE_USER,
@@ -62,8 +63,9 @@ class Node:
     @property
     def jvm(self) -> tuple[str, ...]:
         """Further options of its JVM."""
-        # Nodes that boot side by side share the cores: without the second compiler each takes half the time.
-        return ("-XX:TieredStopAtLevel=1",) if self.number else ()
+        # Nodes that boot side by side share the cores: without the second compiler each takes half the time. One with
+        # security is started for a few requests, and stopped again.
+        return ("-XX:TieredStopAtLevel=1",) if self.number or self.engine.secured else ()
 
 
 def cluster_folder(engine: Engine) -> Path:
@@ -104,7 +106,7 @@ def settings(node: Node, port: int) -> dict[str, str]:
     for module, entries in engine.family.settings_by_module.items():
         if (engine.home / "modules" / module).is_dir():
             result.update(entries)
-    return result
+    return {**result, **security.SETTINGS} if engine.secured else result
 
 
 def _membership(node: Node, port: int) -> dict[str, str]:
@@ -128,6 +130,8 @@ def prepare(node: Node, port: int) -> None:
     lines = [f"{key}: {json.dumps(value)}\n" for key, value in settings(node, port).items()]
     (config / f"{engine.family.name}.yml").write_text("".join(lines), encoding="utf-8")
     _redirect(config / "jvm.options", node.run)
+    if engine.secured:
+        security.secure(node.run, HOST)
     (node.run / "port").write_text(f"{port}\n")
     (node.run / "pid").unlink(missing_ok=True)
     if is_root():

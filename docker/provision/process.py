@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import http.client
 import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import time
 from pathlib import Path
 
 from provision.host import EngineError
 from provision.node import HOST, Node
+from provision.security import ADMIN, AUTHORITY, PASSWORD
 
 BOOT_SECONDS = 180
 STOP_SECONDS = 30
@@ -48,17 +51,19 @@ def _is_process_of(node: Node, pid: int) -> bool:
     return arguments[0].endswith(b"/java") and ours in arguments
 
 
-def url_of(port: int) -> str:
-    """The URL of a node on this port."""
-    return f"http://{HOST}:{port}"
+def url_of(node: Node, port: int) -> str:
+    """The node's URL on this port."""
+    return f"{'https' if node.engine.secured else 'http'}://{HOST}:{port}"
 
 
-def healthy(port: int, wait_seconds: int = 1) -> bool:
-    """Whether a node on this port answers, with a health of yellow or green."""
-    # http.client rather than urllib: a proxy in the environment must not get in between.
-    connection = http.client.HTTPConnection(HOST, port, timeout=wait_seconds + 5)
+def healthy(node: Node, port: int, wait_seconds: int = 1) -> bool:
+    """Whether the node answers on this port, with a health of yellow or green."""
     try:
-        connection.request("GET", f"/_cluster/health?wait_for_status=yellow&timeout={wait_seconds}s")
+        connection, headers = _way_to(node, port, wait_seconds + 5)
+    except OSError:
+        return False
+    try:
+        connection.request("GET", f"/_cluster/health?wait_for_status=yellow&timeout={wait_seconds}s", headers=headers)
         response = connection.getresponse()
         return response.status == 200 and json.load(response).get("status") in ("yellow", "green")
     except (OSError, http.client.HTTPException, ValueError):
@@ -67,10 +72,21 @@ def healthy(port: int, wait_seconds: int = 1) -> bool:
         connection.close()
 
 
+def _way_to(node: Node, port: int, seconds: int) -> tuple[http.client.HTTPConnection, dict[str, str]]:
+    """A connection, and the headers of requests. Raises OSError where the node's secrets are not ours to read."""
+    # http.client rather than urllib: a proxy in the environment must not get in between.
+    if not node.engine.secured:
+        return http.client.HTTPConnection(HOST, port, timeout=seconds), {}
+    trust = ssl.create_default_context(cafile=node.run / AUTHORITY)
+    pair = f"{ADMIN}:{(node.run / PASSWORD).read_text()}".encode()
+    headers = {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
+    return http.client.HTTPSConnection(HOST, port, timeout=seconds, context=trust), headers
+
+
 def wait_healthy(node: Node, port: int, launcher: subprocess.Popen[bytes] | None) -> None:
     """Wait for a booting node. Raises EngineError, with the log's tail, if it dies or takes too long."""
     deadline = time.monotonic() + BOOT_SECONDS
-    while not healthy(port):
+    while not healthy(node, port):
         booting = launcher is not None and launcher.poll() is None
         if not booting and running_pid(node) is None:
             problem = "died as it booted"

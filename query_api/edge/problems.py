@@ -15,6 +15,7 @@ from query_api.edge.identity import request_id
 MIMETYPE = "application/problem+json"
 RETRY_SECONDS = 5
 """After how many seconds an engine that is busy, or was not there, is worth another try."""
+FAILED = "the service failed; its log has the reason under this request_id"
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +26,7 @@ def answer_with_problems(app: Flask) -> None:
         problems = error.problems if isinstance(error, InvalidRequest) else ()
         if error.status >= 500:
             logger.warning("%s: %s", error.title, error)
-        response = _problem(error.status, error.title, str(error), problems)
+        response = _problem(error.status, error.title, error.told or FAILED, problems)
         if isinstance(error, KeyRefused):
             response.headers["WWW-Authenticate"] = "Bearer"
         if isinstance(error, TooManyRequests):
@@ -45,7 +46,7 @@ def answer_with_problems(app: Flask) -> None:
     @app.errorhandler(Exception)
     def fail(error: Exception) -> Response:
         logger.error("request %s failed", request_id(), exc_info=error)
-        return _problem(500, "Internal error", "the service failed; its log has the reason under this request_id")
+        return _problem(500, "Internal error", FAILED)
 
 
 def _problem(status: int, title: str, detail: str, problems: Sequence[FieldProblem] = ()) -> Response:

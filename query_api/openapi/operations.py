@@ -21,7 +21,7 @@ SEARCH_BY_BODY = Operation(
     answers.SearchAnswer,
     body=SearchModel,
     picture=True,
-    refusals=(413, *QUERY),
+    refusals=(413, 429, *QUERY),
     examples=SEARCHES,
 )
 WHY = Operation(
@@ -30,7 +30,7 @@ WHY = Operation(
     answers.WhyAnswer,
     body=WhyModel,
     picture=True,
-    refusals=(404, 413, *QUERY),
+    refusals=(404, 413, 429, *QUERY),
     examples=EXPLANATIONS,
 )
 RECOMMEND = Operation(

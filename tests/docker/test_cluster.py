@@ -149,3 +149,8 @@ def test_a_cluster_has_two_to_nine_nodes(number: str, capsys: pytest.CaptureFixt
     with pytest.raises(SystemExit, match="2"):
         parse(["start", "elasticsearch-9", "--nodes", number])
     assert "--nodes" in capsys.readouterr().err
+
+
+def test_there_is_no_cluster_with_security(machine: Machine) -> None:
+    with pytest.raises(EngineError, match="runs as a node alone"):
+        run("start", "elasticsearch-9-secured", "--nodes=2")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
+import ssl
 from pathlib import Path
 
 import pytest
@@ -99,3 +102,27 @@ def test_the_jvm_writes_into_the_nodes_folders(engine: Engine) -> None:
     ]
     written = (run / "config" / f"{engine.family.name}.yml").read_text()
     assert f'path.logs: "{run}/logs"\n' in written
+
+
+def test_a_node_with_security_has_tls_and_a_password_for_its_owners_eyes() -> None:
+    engine = _with_module(ENGINES["elasticsearch-9-secured"], "x-pack-core")
+    assert engine.home == ENGINES["elasticsearch-9"].home
+    (engine.home / "config").mkdir()
+    (engine.home / "config" / "jvm.options").write_text("")
+    node = Node(engine)
+    passwords = set()
+    for _ in range(2):
+        prepare(node, node.port)
+        passwords.add((node.run / "password").read_text())
+    assert len(passwords) == 2
+    assert settings(node, node.port)["xpack.security.http.ssl.enabled"] == "true"
+    assert settings(node, node.port)["xpack.security.enabled"] == "true"
+    config = node.run / "config"
+    for secret in (node.run / "password", config / "http.key", config / "users"):
+        assert secret.stat().st_mode & 0o777 == 0o600
+    ssl.create_default_context(cafile=node.run / "ca.pem").load_verify_locations(config / "http.pem")
+    user, _, stored = (config / "users").read_text().strip().partition(":{PBKDF2}")
+    rounds, salt, found = stored.split("$")
+    password = (node.run / "password").read_bytes()
+    expected = hashlib.pbkdf2_hmac("sha512", password, base64.b64decode(salt), int(rounds), 32)
+    assert (user, base64.b64decode(found)) == ("admin", expected)

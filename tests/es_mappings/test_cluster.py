@@ -5,20 +5,32 @@ families; the contract suite uses the real ones.
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import trustme
+from pydantic import SecretStr
 
 from es_mappings.cluster import Cluster, addresses_of, connect, probe
-from es_mappings.errors import EngineError, EngineRefused, EngineUnavailable, SettingsError
+from es_mappings.errors import (
+    AccessRefused,
+    EngineError,
+    EngineRefused,
+    EngineUnavailable,
+    EngineUnreachable,
+    EngineUntrusted,
+    SettingsError,
+)
 from es_mappings.settings import EngineSettings
 
 ELASTICSEARCH = {"version": {"number": "8.19.1"}}
@@ -34,11 +46,20 @@ class Played:
     code: int = 200
     answer: Any = field(default_factory=dict)
     seconds: float = 0.0
+    location: str = ""
     requests: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
 
 
 @pytest.fixture
 def played() -> Iterator[Played]:
+    with playing() as play:
+        yield play
+
+
+@contextmanager
+def playing(trust: ssl.SSLContext | None = None) -> Iterator[Played]:
+    """trust: speak TLS by this."""
+
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -53,6 +74,8 @@ def played() -> Iterator[Played]:
             self.send_response(code)
             self.send_header("content-type", "text/html" if text else "application/json")
             self.send_header("x-elastic-product", "Elasticsearch")
+            if play.location and self.path != "/":
+                self.send_header("location", play.location)
             self.send_header("content-length", str(len(data)))
             self.end_headers()
             if self.command != "HEAD":
@@ -68,7 +91,9 @@ def played() -> Iterator[Played]:
             """A client that waits no longer is none of the server's errors."""
 
     server = Server(("127.0.0.1", 0), Handler)
-    play = Played(f"http://127.0.0.1:{server.server_port}")
+    if trust is not None:
+        server.socket = trust.wrap_socket(server.socket, server_side=True)
+    play = Played(f"{'https' if trust else 'http'}://127.0.0.1:{server.server_port}")
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield play
     server.shutdown()
@@ -267,6 +292,9 @@ def test_credentials_are_sent_from_the_first_request_on(played: Played, credenti
         lambda url: EngineSettings(url="opensearch+"),
         lambda url: EngineSettings(url=f"opensearch+{url},opensearch+{url}"),
         lambda url: EngineSettings(url=f"{url},{url.replace('//', '//user:secret@')}"),
+        lambda url: EngineSettings(url=url, ca_certs=Path(__file__)),
+        lambda url: EngineSettings(url=url.replace("http", "https"), ca_certs=Path(__file__)),
+        lambda url: EngineSettings(url=url.replace("http", "https"), ca_certs=Path("nowhere.pem")),
     ],
 )
 def test_a_connection_that_cannot_work_is_refused_without_a_request(
@@ -276,3 +304,83 @@ def test_a_connection_that_cannot_work_is_refused_without_a_request(
         connect(change(played.url))
     assert "secret" not in str(refused.value)
     assert played.requests == []
+
+
+@pytest.mark.parametrize("family", ["", "elasticsearch+", "opensearch+"])
+def test_only_whom_the_authority_vouches_for_is_told_the_credentials(tmp_path: Path, family: str) -> None:
+    authority, stranger = trustme.CA(), trustme.CA()
+    for name, one in (("ca.pem", authority), ("stranger.pem", stranger)):
+        one.cert_pem.write_to_path(tmp_path / name)
+    trust = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(trust)
+    with playing(trust) as play:
+        play.root = OPENSEARCH if family == "opensearch+" else ELASTICSEARCH
+        good = {"url": family + play.url, "ca_certs": tmp_path / "ca.pem", "username": "shop", "password": "secret"}
+        with closing(connect(EngineSettings(**good))) as client:
+            assert client.request("GET", "/items/_mapping") == {}
+        heard = len(play.requests)
+        for change in (
+            {"ca_certs": tmp_path / "stranger.pem"},
+            {"ca_certs": None},
+            {"url": good["url"].replace("127.0.0.1", "localhost")},
+        ):
+            settings = EngineSettings(**{**good, **change})
+            with closing(connect(settings)) as client, pytest.raises(EngineUntrusted, match="VERIFY_FAILED") as refused:
+                client.request_patiently("GET", "/items/_mapping")
+            assert "engine.ca_certs" in str(refused.value.told)
+            assert "secret" not in str(refused.value)
+        assert len(play.requests) == heard
+
+
+@pytest.mark.parametrize("family", ["elasticsearch", "opensearch"])
+def test_an_engine_without_tls_is_not_waited_for(played: Played, family: str) -> None:
+    secure = EngineSettings(url=f"{family}+{played.url.replace('http', 'https')}")
+    with closing(connect(secure)) as client, pytest.raises(EngineUntrusted, match="WRONG_VERSION_NUMBER"):
+        client.request_patiently("GET", "/items/_mapping")
+
+
+@pytest.mark.parametrize("family", ["elasticsearch", "opensearch"])
+@pytest.mark.parametrize("code", [301, 302, 307, 308])
+def test_an_engine_s_redirect_is_not_followed(played: Played, family: str, code: int) -> None:
+    """The credentials would go along."""
+    with playing() as stranger:
+        played.code, played.location = code, f"{stranger.url}/items/_mapping"
+        settings = EngineSettings(url=f"{family}+{played.url}", username="shop", password=SecretStr("secret"))
+        with closing(connect(settings)) as client, pytest.raises(EngineError):
+            client.request("GET", "/items/_mapping")
+        assert stranger.requests == []
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "refused"),
+    [
+        (401, "security_exception", AccessRefused),
+        (403, "security_exception", AccessRefused),
+        (403, "cluster_block_exception", EngineRefused),
+    ],
+)
+def test_who_may_not_ask_is_told_apart_from_what_cannot_be_done(
+    cluster: Cluster, played: Played, code: int, kind: str, refused: type[EngineRefused]
+) -> None:
+    played.code, played.answer = code, {"error": failure(kind, "user [root] may not")}
+    with pytest.raises(EngineRefused) as found:
+        cluster.request("GET", "/items/_mapping")
+    assert type(found.value) is refused
+    assert "user [root] may not" in str(found.value)
+    assert ("root" in str(found.value.told)) == (refused is EngineRefused)
+
+
+def test_a_write_that_is_not_allowed_ends_the_run(cluster: Cluster, played: Played) -> None:
+    told = {"status": 403, "error": failure("security_exception", "may not write")}
+    played.answer = {"errors": True, "items": [{"index": told}]}
+    with pytest.raises(AccessRefused, match="may not write"):
+        [*cluster.bulk([{"_op_type": "index", "_index": "items", "_id": "a", "_source": {}}])]
+
+
+@pytest.mark.parametrize("family", ["elasticsearch", "opensearch"])
+def test_where_the_engine_was_looked_for_is_not_told_to_callers(family: str) -> None:
+    nobody = EngineSettings(url=f"{family}+http://127.0.0.1:9")
+    with closing(connect(nobody)) as client, pytest.raises(EngineUnreachable) as refused:
+        client.exists("/items")
+    assert "127.0.0.1" in str(refused.value)
+    assert refused.value.told == "the engine cannot be reached"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,10 @@ def test_the_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         (("[lexical]", '[log]\nindex = "products"\n[lexical]'), r"log\.index: the items are in this index"),
         (("[lexical]", '[log]\ntexts = "all"\n[lexical]'), r"log\.texts"),
         (("[engine]", "[engine"), "maxcos.toml"),
+        (('"embedded:./store"', '"http://a:1"\ncloud_id = "shop:ZXhhbXBsZS5jb20kYWJj"'), "a url or a cloud_id"),
+        (('url = "embedded:./store"', 'cloud_id = "shop"'), "Cloud ID is not properly formatted"),
+        (('url = "embedded:./store"', 'cloud_id = "shop:ZXhhbXBsZS5jb20="'), "names no Elasticsearch"),
+        (("[engine]", '[engine]\nusername = "a:b"'), "no colon"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, change: tuple[str, str], named: str) -> None:
@@ -140,3 +145,26 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_a_schema_has_no_field_twice(fields: tuple[str, ...], filters: tuple[str, ...], named: str) -> None:
     with pytest.raises(SettingsError, match=named):
         build_schema(LexicalSettings(fields=fields, filters=filters), [])
+
+
+def test_a_cloud_id_is_the_address_that_it_stands_for(tmp_path: Path) -> None:
+    """Name, and in base64: domain (with a port), id of Elasticsearch, id of Kibana, with $ between them."""
+    for text, host in (("eu.example$abc$def", "abc.eu.example:443"), ("eu.example:9243$abc$", "abc.eu.example:9243")):
+        cloud_id = f"shop:{base64.b64encode(text.encode()).decode()}"
+        settings = load_settings(write(tmp_path, GOOD.replace('url = "embedded:./store"', f'cloud_id = "{cloud_id}"')))
+        assert settings.engine.url == f"elasticsearch+https://{host}"
+
+
+def test_the_certificates_start_at_the_settings_file_too(tmp_path: Path) -> None:
+    settings = load_settings(write(tmp_path, GOOD.replace("[engine]", '[engine]\nca_certs = "tls/ca.pem"')))
+    assert settings.engine.ca_certs == tmp_path / "tls" / "ca.pem"
+
+
+@pytest.mark.parametrize("key", ["", "secret\n", "secret\r\nX-Other: 1", "a secret", "sécret", "secret\0"])
+def test_a_key_that_no_header_can_hold_is_refused_without_quoting_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("MAXCOS_ENGINE__API_KEY", key.replace("\0", "\t"))
+    with pytest.raises(SettingsError, match="api_key must be") as refused:
+        load_settings(write(tmp_path, GOOD))
+    assert "secret" not in str(refused.value)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from pydantic import SecretStr
 
 from engines import ENGINES, cluster_setting, start_engine
 from es_mappings.cluster import Cluster, connect, probe
@@ -131,3 +132,20 @@ def test_the_demo_is_well(shop: Settings, shop_folder: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "FAILED" not in done.output
     assert "the embedded store" in done.output
+
+
+@pytest.mark.parametrize(
+    ("url", "status"),
+    [
+        ("http://nowhere.invalid:9200", "warning"),
+        ("https://nowhere.invalid:9200", "ok"),
+        ("http://localhost:9,http://127.0.0.1:9", "ok"),
+        ("http://localhost:9,http://nowhere.invalid:9200", "warning"),
+    ],
+)
+def test_credentials_that_others_may_read_are_warned_of(tmp_path: Path, url: str, status: str) -> None:
+    settings = settings_for(tmp_path, url, "items")
+    engine = settings.engine.model_copy(update={"api_key": SecretStr("secret")})
+    findings = found(settings.model_copy(update={"engine": engine}))
+    assert findings["credentials"].status == status
+    assert findings["engine"].status == "failed"

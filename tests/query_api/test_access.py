@@ -128,6 +128,16 @@ def test_other_origins_may_call_only_if_they_are_listed(shop: Settings, search: 
     assert refused.headers["Access-Control-Allow-Origin"] == "https://shop.example"
 
 
+def test_a_fault_of_the_set_up_is_not_told_to_callers(
+    shop: Settings, search: SearchService, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "keys.json"
+    file.write_text("no keys", "utf-8")
+    answer = served(shop, search, KeyRing(file)).get("/v1/config", headers=shown("maxcos_x"))
+    assert problem(answer, 500) == "the service failed; its log has the reason under this request_id"
+    assert f"{file}: cannot be read as the file of keys" in caplog.text
+
+
 def test_a_route_that_does_not_say_who_may_call_it_is_closed(
     shop: Settings, search: SearchService, ring: KeyRing
 ) -> None:

@@ -350,6 +350,7 @@ def test_an_engine_that_is_gone_is_said_to_be_gone(shop: Settings) -> None:
     for answer in (client.get("/readyz"), client.get("/v1/search?q=sofa")):
         assert_problem(answer, 503)
         assert answer.headers["Retry-After"] == "5"
+        assert "127.0.0.1" not in answer.text
 
 
 def test_the_page_loads_nothing_from_elsewhere(client: FlaskClient) -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from drawn import calibrations, vectors
 from es_mappings.dialects import dialects
-from es_mappings.types import Fusion, Plan, QueryVector
+from es_mappings.types import Fusion, FusionMethod, Plan, QueryVector
 from plans import PLANS, shop
 from query_api.bodies.script import script
 from query_api.bodies.search import search_body
+from query_api.request import parse
 
 DIALECTS = dialects()
 numbers = st.floats(0.0625, 3, allow_nan=False)
@@ -47,6 +50,20 @@ def test_all_attributions_have_one_text() -> None:
         bodies = [search_body(plan, shop(), dialect) for plan in PLANS.values()]
         texts = {text for body in bodies for text in _sources(body.get("post_filter", {}))}
         assert len(texts) == 1
+
+
+@pytest.mark.parametrize("method", ["max", "hybrid", "lexical"])
+def test_no_text_of_a_request_gets_into_a_script(method: FusionMethod) -> None:
+    text = "'\"; return 1; // ${marker}"
+    asked = {"category": text, "brand": {"prefix": text}, "variants": {"colour": text}, "price": {"gt": 1}}
+    request = parse({"query": text, "filter": asked, "facets": ["brand"], "sort": ["price"], "highlight": True}, shop())
+    vectors = () if method == "lexical" else PLANS["max"].vectors
+    plan = Plan(vectors, text, Fusion(method), request.filter, facets=request.facets, sort=request.sort, highlight=True)
+    for dialect in DIALECTS:
+        body = search_body(plan, shop(), dialect)
+        assert json.dumps(text)[1:-1] in json.dumps(body, default=list)
+        assert bool(_sources(body)) == bool(vectors)
+        assert not any("marker" in source for source in _sources(body))
 
 
 def _sources(body: Any) -> list[str]:

@@ -1,4 +1,4 @@
-"""A cluster of several nodes of a real engine for one test: processes, ports and folders of its own."""
+"""Nodes of a real engine for one test: processes, ports and folders of their own."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ from engines import ROOT
 sys.path.append(str(ROOT / "docker"))
 from provision.host import cache_root
 from provision.node import PORT_STEP, ports_of
+from provision.security import ADMIN, AUTHORITY, PASSWORD
+
+__all__ = ["ADMIN", "AUTHORITY", "PASSWORD", "Nodes", "engine", "free_port", "own_cache", "several"]
 
 PORTS = range(20_000, 20_010)
 """One of them is the first node's; the others follow ten by ten."""
@@ -46,37 +49,48 @@ class Nodes:
         self._engine("stop", self.name, "--cluster")
 
     def _engine(self, *arguments: str) -> str:
-        command = [sys.executable, str(ROOT / "docker" / "engine.py"), *arguments]
-        environment = {**os.environ, "MAXCOS_CACHE": str(self.cache)}
-        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
-            try:
-                output, _ = process.communicate()
-            except BaseException:
-                # Not killed, as by subprocess.run: on SIGTERM it takes the nodes that are half booted with it.
-                process.terminate()
-                raise
-        if process.returncode != 0:
-            pytest.fail(f"{' '.join(command)} failed")
-        return output
+        return engine(self.cache, *arguments)
 
 
 @contextmanager
 def several(name: str, number: int) -> Iterator[Nodes]:
     """Nothing of it is left at the end, and no other cluster of this machine is in its way."""
-    with tempfile.TemporaryDirectory(prefix="maxcos-") as folder:
-        cache = Path(folder).resolve()
-        # Open to the user that an engine runs as, with the engines that are fetched already.
-        cache.chmod(0o755)
-        (cache_root() / "engines").mkdir(parents=True, exist_ok=True)
-        (cache / "engines").symlink_to(cache_root() / "engines")
-        nodes = Nodes(name, number, _free_port(number), cache)
+    with own_cache() as cache:
+        nodes = Nodes(name, number, free_port(number), cache)
         try:
             yield nodes
         finally:
             nodes.stop()
 
 
-def _free_port(number: int) -> int:
+@contextmanager
+def own_cache() -> Iterator[Path]:
+    """A cache open to the user that an engine runs as, with the engines that are fetched already."""
+    with tempfile.TemporaryDirectory(prefix="maxcos-") as folder:
+        cache = Path(folder).resolve()
+        cache.chmod(0o755)
+        (cache_root() / "engines").mkdir(parents=True, exist_ok=True)
+        (cache / "engines").symlink_to(cache_root() / "engines")
+        yield cache
+
+
+def engine(cache: Path, *arguments: str) -> str:
+    """What docker/engine.py prints."""
+    command = [sys.executable, str(ROOT / "docker" / "engine.py"), *arguments]
+    environment = {**os.environ, "MAXCOS_CACHE": str(cache)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            output, _ = process.communicate()
+        except BaseException:
+            # Not killed, as by subprocess.run: on SIGTERM it takes the nodes that are half booted with it.
+            process.terminate()
+            raise
+    if process.returncode != 0:
+        pytest.fail(f"{' '.join(command)} failed")
+    return output
+
+
+def free_port(number: int) -> int:
     """A port that the first of so many nodes may have. By chance: two runs that begin together must not meet."""
     return next(
         port

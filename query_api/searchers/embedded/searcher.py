@@ -104,7 +104,7 @@ class EmbeddedSearcher:
         body = self._explained(plan)
         if plan.fusion.method == "rrf":
             body["lists"] = {name: self._explained(alone) for name, alone in list_plans(plan).items()}
-        return {"method": "NUMPY", "path": str(self._file), "body": body}
+        return {"method": "NUMPY", "path": self._file.name, "body": body}
 
     def check(self) -> None:
         with self._open():  # which looks at the file and its `_meta` each time

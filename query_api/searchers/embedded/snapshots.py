@@ -12,7 +12,7 @@ from pathlib import Path
 import orjson
 
 from es_mappings import embedded
-from es_mappings.errors import EngineUnavailable
+from es_mappings.errors import EngineUnreachable
 from es_mappings.provenance import Manifest, read_manifest
 from es_mappings.schema import Schema
 from query_api.searchers.embedded.columns import Column, Positions
@@ -73,7 +73,7 @@ class Snapshots:
     def open(self) -> Iterator[Snapshot]:
         """A snapshot for as long as the block lasts.
 
-        Raises IndexMissing, ProvenanceMismatch when the index was made for another schema, and EngineUnavailable.
+        Raises IndexMissing, ProvenanceMismatch when the index was made for another schema, and EngineUnreachable.
         """
         snapshot = self.begin()
         try:
@@ -126,7 +126,7 @@ class Snapshots:
         try:
             yield
         except sqlite3.Error as error:
-            raise EngineUnavailable(f"the embedded store {self._path} cannot be read: {error}") from error
+            raise EngineUnreachable(f"the embedded store {self._path} cannot be read: {error}") from error
 
     def _forget(self) -> None:
         while self._idle:
@@ -140,7 +140,7 @@ class Snapshots:
         except FileNotFoundError as error:
             raise embedded.missing(self._path) from error
         except OSError as error:
-            raise EngineUnavailable(f"the embedded store {self._path} cannot be read: {error}") from error
+            raise EngineUnreachable(f"the embedded store {self._path} cannot be read: {error}") from error
         return found.st_dev, found.st_ino
 
     def _known_manifest(self, meta: str) -> Manifest:
