@@ -14,9 +14,9 @@ import click
 import pytest
 import yaml
 from compose_spec import PyCompose
+from provision.catalogue import ENGINES
 
 from maxcos.cli import main
-from provision.catalogue import ENGINES
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "docker/Dockerfile").read_text("utf-8")
@@ -46,14 +46,14 @@ def test_hadolint_finds_nothing_in_the_dockerfile() -> None:
 def test_the_composition_is_as_its_specification_wants_it() -> None:
     read = PyCompose.from_json(json.dumps({name: value for name, value in COMPOSE.items() if name[:2] != "x-"}))
     assert set(read.service_names()) == {"elasticsearch", "kibana", "index", "maxcos"}
-    COMPOSE_WITH_A_SLIP = {"services": {"maxcos": {"image": "maxcos", "prots": ["8000:8000"]}}}
+    slip = {"services": {"maxcos": {"image": "maxcos", "prots": ["8000:8000"]}}}
     with pytest.raises(ValueError, match="prots"):
-        PyCompose.from_json(json.dumps(COMPOSE_WITH_A_SLIP))
+        PyCompose.from_json(json.dumps(slip))
 
 
 def test_what_the_image_installs_and_copies_is_what_the_project_has() -> None:
     assert set(re.findall(r"--extra (\w+)", DOCKERFILE)) <= PROJECT["project"]["optional-dependencies"].keys()
-    copied = {name for names in re.findall(r"^COPY (?!--)(.+) \S+$", DOCKERFILE, re.MULTILINE) for name in names.split()}
+    copied = {name for names in re.findall(r"^COPY (?!--)(.+) \S+$", DOCKERFILE, re.M) for name in names.split()}
     packages = {name.partition(".")[0] for name in PROJECT["tool"]["setuptools"]["packages"]}
     assert copied == packages | {"pyproject.toml", "README.md", "LICENSE"}
     ignored = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
@@ -108,7 +108,8 @@ def test_each_service_waits_for_what_it_needs() -> None:
             checked = "test" in SERVICES[name].get("healthcheck", {})
             assert how["condition"] == ("service_healthy" if checked else "service_completed_successfully")
     assert SERVICES["maxcos"]["depends_on"].keys() == {"elasticsearch", "index"}
-    assert understood(SERVICES["index"]["command"])["engine"] == SERVICES["kibana"]["environment"]["ELASTICSEARCH_HOSTS"]
+    engine = SERVICES["kibana"]["environment"]["ELASTICSEARCH_HOSTS"]
+    assert understood(SERVICES["index"]["command"])["engine"] == engine
 
 
 def test_the_versions_are_those_that_the_tests_run() -> None:
