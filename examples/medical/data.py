@@ -38,7 +38,7 @@ def write_terms(below: str) -> int:
     known = {concept.id: concept for concept in read_obo(text) if not concept.obsolete}
     if below not in known:
         raise SettingsError(f"--below: the ontology has no term {below!r}")
-    kinds = defaultdict(list)
+    kinds: dict[str, list[str]] = defaultdict(list)
     for concept in known.values():
         for parent in concept.parents:
             kinds[parent].append(concept.id)
