@@ -25,7 +25,7 @@ QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
 @dataclass(slots=True)
-class _Concept:
+class Concept:
     """One [Term] of the ontology."""
 
     id: str = ""
@@ -53,15 +53,15 @@ def write_hpo(files: Files, cache: Path, models: Path) -> None:
     )
 
 
-def read_obo(text: str) -> Iterator[_Concept]:
+def read_obo(text: str) -> Iterator[Concept]:
     """The terms of an ontology in OBO format."""
     for stanza in re.split(r"\n(?=\[)", text):
         if stanza.startswith("[Term]"):
             yield _concept(stanza.splitlines()[1:])
 
 
-def _concept(lines: Sequence[str]) -> _Concept:
-    concept = _Concept()
+def _concept(lines: Sequence[str]) -> Concept:
+    concept = Concept()
     for line in lines:
         tag, _, value = line.partition(": ")
         if tag in {"id", "name"}:
@@ -81,7 +81,7 @@ def _plain(text: str) -> str:
     return text.replace('\\"', '"').replace("\\n", " ").replace("\\", "")
 
 
-def _item(concept: _Concept, asked: set[str]) -> dict[str, Any]:
+def _item(concept: Concept, asked: set[str]) -> dict[str, Any]:
     return {
         "id": concept.id,
         "name": concept.name,
@@ -90,14 +90,14 @@ def _item(concept: _Concept, asked: set[str]) -> dict[str, Any]:
     }
 
 
-def _names(concepts: Sequence[_Concept], asked: set[str]) -> Iterator[Triple]:
+def _names(concepts: Sequence[Concept], asked: set[str]) -> Iterator[Triple]:
     for concept in concepts:
         for name in (concept.name, *concept.synonyms):
             if name.casefold() not in asked:
                 yield concept.id, "en", name
 
 
-def _queries(concepts: Sequence[_Concept]) -> Iterator[Asked]:
+def _queries(concepts: Sequence[Concept]) -> Iterator[Asked]:
     names = {concept.name.casefold() for concept in concepts}
     answers: dict[str, dict[str, int]] = defaultdict(dict)
     text: dict[str, str] = {}
