@@ -120,8 +120,8 @@ index = "hpo"
 fields = ["name^2", "synonyms", "definition"]
 languages = ["en"]
 suggest = ["name", "synonyms"]
-weight = 1
-saturation = 16
+weight = 0.05
+saturation = 8
 
 [modalities.text]
 encoder = "ensemble"
