@@ -9,7 +9,6 @@ from typing import Any
 
 import orjson
 from flask import Flask, Response, jsonify, request, send_from_directory
-from flask.json.provider import DefaultJSONProvider
 
 from es_mappings.errors import FieldProblem, InvalidRequest, ItemNotFound
 from es_mappings.schema import lookup
@@ -19,6 +18,7 @@ from query_api.edge.compression import compress_answers
 from query_api.edge.headers import kept, tell_browsers
 from query_api.edge.identity import name_requests
 from query_api.edge.problems import answer_with_problems
+from query_api.edge.serial import Orjson
 from query_api.edge.telling import tell_operators
 from query_api.keys import KeyRing
 from query_api.limits import MAX_BODY, MAX_ITEMS
@@ -40,9 +40,7 @@ def create_app(settings: Settings, service: SearchService | None = None, keys: K
     """
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
-    if isinstance(app.json, DefaultJSONProvider):
-        app.json.sort_keys = False
-        app.json.ensure_ascii = False
+    app.json = Orjson(app)
     # An id may be an address: http://shop/1.
     app.url_map.merge_slashes = False
     search = service or SearchService.from_settings(settings)
