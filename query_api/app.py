@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from flask import Flask, Response, jsonify, request, send_from_directory
@@ -20,6 +20,7 @@ from query_api.edge.identity import name_requests
 from query_api.edge.problems import answer_with_problems
 from query_api.edge.serial import Orjson
 from query_api.edge.telling import tell_operators
+from query_api.edge.tracing import trace_requests
 from query_api.keys import KeyRing
 from query_api.limits import MAX_BODY, MAX_ITEMS
 from query_api.openapi import operations
@@ -28,15 +29,24 @@ from query_api.openapi.parameters import EntitiesParameters, SearchParameters, S
 from query_api.openapi.routes import add_description
 from query_api.service import SearchService
 
+if TYPE_CHECKING:
+    from opentelemetry.trace import Tracer
+
 PAGE = Path(__file__).parent / "page"
 PICTURE_SECONDS = 3600
 PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".avif"}
 
 
-def create_app(settings: Settings, service: SearchService | None = None, keys: KeyRing | None = None) -> Flask:
+def create_app(
+    settings: Settings,
+    service: SearchService | None = None,
+    keys: KeyRing | None = None,
+    tracer: Tracer | None = None,
+) -> Flask:
     """The application for these settings.
 
-    keys: who may ask; None: whoever is on this machine. Raises SettingsError and EncoderError; no engine is asked yet.
+    keys: who may ask; None: whoever is on this machine. tracer: of OpenTelemetry, to tell it of each request.
+    Raises SettingsError and EncoderError; no engine is asked yet.
     """
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
@@ -48,6 +58,8 @@ def create_app(settings: Settings, service: SearchService | None = None, keys: K
     tell_browsers(app, settings.service.cors)
     tell_operators(app)
     name_requests(app)
+    if tracer is not None:
+        trace_requests(app, tracer)
     guard(app, settings.service, keys)
     answer_with_problems(app)
     _add_search(app, search)
