@@ -34,6 +34,11 @@ RETRIES = 2
 addresses it goes to another each time, and at least once to every one of them.
 """
 
+CONNECTIONS = 16
+"""That are kept to each address: as many as a service has threads. The clients' default of 10 would let Elasticsearch's
+wait for one another, and OpenSearch's connect anew for each request above it.
+"""
+
 MOST_BYTES = 100 * 1024 * 1024
 """Of a request's body, where an engine does not tell: the default of either family."""
 
@@ -230,6 +235,7 @@ class _Elasticsearch:
             list(addresses),
             headers=headers,
             request_timeout=timeout,
+            connections_per_node=CONNECTIONS,
             # A proxy's error page is text: its status says enough.
             serializers={ONE: OrjsonSerializer(), "text/*": TextSerializer()},
             **options,
@@ -286,6 +292,7 @@ class _OpenSearch:
             list(addresses),
             headers=dict(headers),
             timeout=timeout,
+            pool_maxsize=CONNECTIONS,
             serializer=Orjson(),
             **options,
             # As Elasticsearch's client has it: a node that is back is asked again soon, not after minutes.

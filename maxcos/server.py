@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from socket import socket
 from typing import Any
@@ -22,10 +23,11 @@ def run(settings: Settings, host: str, port: int, say: Callable[[str], object]) 
     Raises EncoderError without the packages of the extra `serve`, and SettingsError where other machines could ask and
     there are no keys, or for a query log that cannot be.
     """
+    bound_threads()
     try:
         from gunicorn.app.base import BaseApplication
 
-        from maxcos import logs
+        from maxcos import logs, tracing
     except ImportError as error:
         raise EncoderError(f"serving needs the package {error.name!r}: install the extra 'serve'") from error
     from query_api.app import create_app
@@ -57,9 +59,17 @@ def run(settings: Settings, host: str, port: int, say: Callable[[str], object]) 
             log = open_log(settings, service.schema)
             if log is not None:
                 self.cfg.set("worker_exit", lambda _, __: log.close())
-            return create_app(settings, service, keys, log)
+            return create_app(settings, service, keys, log, tracing.tracer(say))
 
     Server().run()
+
+
+def bound_threads() -> None:
+    """One thread for each request that is encoded: torch would start as many as there are cores, for each of them.
+
+    To be called before torch is imported; who sets OMP_NUM_THREADS decides otherwise.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def _keys(settings: Settings, host: str) -> Any:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from flask import Flask, Response, jsonify, request, send_from_directory
-from flask.json.provider import DefaultJSONProvider
 
 from es_mappings.errors import FieldProblem, InvalidRequest, ItemNotFound
 from es_mappings.schema import lookup
@@ -19,7 +18,9 @@ from query_api.edge.compression import compress_answers
 from query_api.edge.headers import kept, tell_browsers
 from query_api.edge.identity import name_requests
 from query_api.edge.problems import answer_with_problems
+from query_api.edge.serial import Orjson
 from query_api.edge.telling import tell_operators
+from query_api.edge.tracing import trace_requests
 from query_api.keys import KeyRing
 from query_api.limits import MAX_BODY, MAX_ITEMS
 from query_api.openapi import operations
@@ -29,6 +30,9 @@ from query_api.openapi.routes import add_description
 from query_api.querylog.recording import log_searches
 from query_api.querylog.writer import QueryLog
 from query_api.service import SearchService
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Tracer
 
 PAGE = Path(__file__).parent / "page"
 PICTURE_SECONDS = 3600
@@ -40,17 +44,17 @@ def create_app(
     service: SearchService | None = None,
     keys: KeyRing | None = None,
     log: QueryLog | None = None,
+    tracer: Tracer | None = None,
 ) -> Flask:
     """The application for these settings.
 
-    keys: who may ask; None: whoever is on this machine. log: where searches are written down, see `open_log`.
+    keys: who may ask; None: whoever is on this machine. log: where searches are written down, see `open_log`. tracer:
+    of OpenTelemetry, to tell it of each request.
     Raises SettingsError and EncoderError; no engine is asked yet.
     """
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
-    if isinstance(app.json, DefaultJSONProvider):
-        app.json.sort_keys = False
-        app.json.ensure_ascii = False
+    app.json = Orjson(app)
     # An id may be an address: http://shop/1.
     app.url_map.merge_slashes = False
     search = service or SearchService.from_settings(settings)
@@ -60,6 +64,8 @@ def create_app(
     if log is not None:
         log_searches(app, log, registry)
     name_requests(app)
+    if tracer is not None:
+        trace_requests(app, tracer)
     guard(app, settings.service, keys)
     answer_with_problems(app)
     _add_search(app, search)

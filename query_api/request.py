@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
@@ -226,7 +225,7 @@ def _term(model: TermModel, place: str, schema: Schema) -> Term:
         return VectorTerm(model.space or "", values, weight=model.weight, modalities=modalities)
     try:
         data = b"" if _is_link(model.image or "") else base64.b64decode(model.image or "", validate=True)
-    except binascii.Error as error:
+    except ValueError as error:  # binascii's own, and another one for letters that are not ASCII
         raise InvalidRequest.at(f"{place}.image", f"must be a picture's bytes in base64: {error}") from error
     return ImageTerm(data, weight=model.weight, modalities=modalities)
 

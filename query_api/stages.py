@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
@@ -25,7 +25,11 @@ class Record:
     events: Counter[Named] = field(default_factory=Counter)
 
 
+Around = Callable[[str, str], AbstractContextManager[object]]
+"""What a part runs in beside being timed, by its name and modality."""
+
 _record: ContextVar[Record | None] = ContextVar("record", default=None)
+_around: ContextVar[Around | None] = ContextVar("around", default=None)
 
 
 def record() -> Record:
@@ -35,12 +39,19 @@ def record() -> Record:
     return started
 
 
+def surround(around: Around | None) -> None:
+    """Run the parts of what this thread does from now on in such contexts; None: in none."""
+    _around.set(around)
+
+
 @contextmanager
 def stage(name: str, modality: str = "") -> Iterator[None]:
     """What runs inside is that part, also if it fails."""
+    around = _around.get()
     started = time.perf_counter()
     try:
-        yield
+        with around(name, modality) if around is not None else nullcontext():
+            yield
     finally:
         if (kept := _record.get()) is not None:
             before = kept.seconds.get((name, modality), 0.0)

@@ -23,7 +23,7 @@ def cosine(query: str, field: str) -> str:
 
 
 def nearest(field: str, vector: Vector, ann: Ann, clause: JSON | None) -> JSON:
-    knn: JSON = {"field": field, "query_vector": vector.tolist(), "k": ann.k, "num_candidates": ann.candidates}
+    knn: JSON = {"field": field, "query_vector": vector, "k": ann.k, "num_candidates": ann.candidates}
     return {"knn": knn | ({"filter": clause} if clause else {})}
 
 

@@ -9,7 +9,7 @@ from es_mappings.types import Ann, Vector
 
 
 def nearest(field: str, vector: Vector, ann: Ann, clause: JSON | None) -> JSON:
-    knn: JSON = {"field": field, "query_vector": vector.tolist(), "num_candidates": ann.candidates}
+    knn: JSON = {"field": field, "query_vector": vector, "num_candidates": ann.candidates}
     return {"knn": knn | ({"filter": clause} if clause else {})}
 
 

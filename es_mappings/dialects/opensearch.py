@@ -24,7 +24,7 @@ def cosine(query: str, field: str) -> str:
 
 
 def nearest(field: str, vector: Vector, ann: Ann, clause: JSON | None) -> JSON:
-    knn: JSON = {"vector": vector.tolist(), "k": ann.k, "method_parameters": {"ef_search": ann.candidates}}
+    knn: JSON = {"vector": vector, "k": ann.k, "method_parameters": {"ef_search": ann.candidates}}
     return {"knn": {field: knn | ({"filter": clause} if clause else {})}}
 
 

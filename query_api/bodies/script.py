@@ -35,7 +35,8 @@ def script(plan: Plan, dialect: Dialect) -> JSON:
     Weights that are all 1, as they mostly are, are left out: a look into the params costs a tenth of a cosine. Whether
     a document has the vector costs a tenth as well to ask, and to be told by an exception 1.5 µs where it has none.
     """
-    params: JSON = {f"q_{v.space.name}": v.vector.tolist() for v in plan.vectors}
+    # As arrays: orjson writes float32 by its shortest decimals, three fifths of what the same numbers are as doubles.
+    params: JSON = {f"q_{v.space.name}": v.vector for v in plan.vectors}
 
     def number(name: str, value: float) -> str:
         params[name] = value

@@ -150,7 +150,7 @@ def _attribution(plan: Plan, schema: Schema, dialect: Dialect) -> list[JSON]:
                 "script": {
                     "lang": "painless",
                     "source": f"Math.max(0.0, {dialect.cosine('params.q', 'params.field')} + 1.0)",
-                    "params": {"q": v.vector.tolist(), "field": vector_field(v)},
+                    "params": {"q": v.vector, "field": vector_field(v)},
                 },
                 "_name": COSINE_PREFIX + v.space.name,
             }

@@ -41,6 +41,8 @@ def read_hit(hit: JSON, shift: float, schema: Schema) -> Hit:
 
 def _merge_languages(found: Mapping[str, list[str]], schema: Schema) -> dict[str, list[str]]:
     """One highlight per field: that of the language's analysis that marked most of it."""
+    if not found:  # few requests ask for it, and this runs for each hit
+        return {}
     merged: dict[str, list[str]] = {}
     for field in schema.text:
         ways = [found[path] for path in language_paths(schema, field.name) if path in found]

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+import orjson
+
 from es_mappings.cluster import NO_ANSWER, connect, probe, refusal
 from es_mappings.dialects import Dialect
 from es_mappings.errors import EngineError, EngineRefused, EngineUnavailable, IndexMissing, InvalidRequest, ItemNotFound
@@ -375,7 +377,8 @@ class ClusterSearcher:
 
     def _shown(self, body: JSON) -> JSON:
         path = f"/{self._index}/_search?include_named_queries_score=true"
-        return {"method": "POST", "path": path, "body": {**body, "timeout": self._timeout}}
+        sent = orjson.dumps({**body, "timeout": self._timeout}, option=orjson.OPT_SERIALIZE_NUMPY)
+        return {"method": "POST", "path": path, "body": orjson.loads(sent)}
 
 
 def _ids(answer: JSON) -> list[str]:

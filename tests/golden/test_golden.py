@@ -32,8 +32,8 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, dict[str, Any]], No
         file = HERE / f"{name}.json"
         if request.config.getoption("--update-golden"):
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(json.dumps(body, indent=2, ensure_ascii=False) + "\n", "utf-8")
-        assert json.loads(file.read_text("utf-8")) == json.loads(json.dumps(body))
+            file.write_text(json.dumps(body, indent=2, ensure_ascii=False, default=np.ndarray.tolist) + "\n", "utf-8")
+        assert json.loads(file.read_text("utf-8")) == json.loads(json.dumps(body, default=np.ndarray.tolist))
 
     return compare
 

@@ -7,6 +7,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -104,6 +106,12 @@ def test_a_worker_that_is_killed_is_replaced(shop: Settings, shop_folder: Path) 
                 break
         assert answers
         assert workers(process.pid) != [worker]
+
+
+def test_a_request_is_encoded_by_one_thread() -> None:
+    code = "from maxcos.server import bound_threads; bound_threads(); import torch; print(torch.get_num_threads())"
+    done = subprocess.run([sys.executable, "-c", code], env={"PATH": "/usr/bin"}, capture_output=True, text=True)
+    assert done.stdout.strip() == "1", done.stderr
 
 
 def test_logs_are_lines_of_json_that_hold_no_key(shop: Settings, shop_folder: Path, tmp_path: Path) -> None:

@@ -122,6 +122,7 @@ VECTOR = [1.0] * DIMS
         ({"query": [{"text": " "}]}, ["query[0].text"]),
         ({"query": [{"text": "x" * 501}]}, ["query[0].text"]),
         ({"query": [{"image": "not base64!"}]}, ["query[0].image"]),
+        ({"query": [{"image": "椅子"}]}, ["query[0].image"]),
         ({"query": [{"text": "a", "modalities": ["smell"]}]}, ["query[0].modalities"]),
         ({"query": [{"text": "a", "weight": "1"}]}, ["query[0].weight"]),
         ({"query": [{"text": "a", "weight": float("nan")}]}, ["query[0].weight"]),

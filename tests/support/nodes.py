@@ -39,14 +39,15 @@ class Nodes:
 
     def start(self) -> list[str]:
         """The URLs of all nodes; those that are dead are started again with their data."""
-        return self._engine("start", self.name, f"--nodes={self.number}", f"--port={self.port}").split()
+        several = [f"--nodes={self.number}"] if self.number > 1 else []
+        return self._engine("start", self.name, *several, f"--port={self.port}").split()
 
     def kill(self, number: int) -> None:
         """kill -9."""
         self._engine("kill", self.name, str(number))
 
     def stop(self) -> None:
-        self._engine("stop", self.name, "--cluster")
+        self._engine("stop", self.name, *(["--cluster"] if self.number > 1 else []))
 
     def _engine(self, *arguments: str) -> str:
         return engine(self.cache, *arguments)

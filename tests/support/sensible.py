@@ -49,6 +49,8 @@ def sensible(body: JSON, dice: random.Random) -> JSON:
         made["query"] = [_term(term, dice) for term in made["query"]]
     else:
         made["query"] = dice.choice(WORDS)
+    if "id" in made and dice.random() < 0.3:
+        made["id"] = ITEM
     if made.get("filter"):
         made["filter"] = dice.choice(FILTERS)
     if made.get("facets"):

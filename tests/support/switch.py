@@ -1,4 +1,7 @@
-"""A line to an engine that can be cut: it then takes connections and never answers, as a machine that hangs does."""
+"""A line to an engine that can be switched off, as a machine that hangs: it takes connections and never answers.
+
+Or it breaks, as a process that ends: connections end, and new ones do at once.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,14 @@ class Switch:
     url: str
     on: threading.Event = field(default_factory=threading.Event)
     connections: int = 0
+    broken: threading.Event = field(default_factory=threading.Event)
+    opened: list[socket.socket] = field(default_factory=list)
+
+    def break_off(self) -> None:
+        self.broken.set()
+        for end in self.opened:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager
@@ -23,7 +34,6 @@ def switched(engine: str) -> Iterator[Switch]:
     listener = socket.create_server(("127.0.0.1", 0))
     switch = Switch(f"http://127.0.0.1:{listener.getsockname()[1]}")
     switch.on.set()
-    opened: list[socket.socket] = []
 
     def pump(source: socket.socket, sink: socket.socket) -> None:
         with suppress(OSError):
@@ -38,8 +48,11 @@ def switched(engine: str) -> Iterator[Switch]:
             while True:
                 near, _ = listener.accept()
                 switch.connections += 1
+                if switch.broken.is_set():
+                    near.close()
+                    continue
                 far = socket.create_connection((address.hostname, address.port))
-                opened.extend((near, far))
+                switch.opened.extend((near, far))
                 for ends in ((near, far), (far, near)):
                     threading.Thread(target=pump, args=ends, daemon=True).start()
 
@@ -51,5 +64,5 @@ def switched(engine: str) -> Iterator[Switch]:
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
         thread.join()
-        for end in opened:
+        for end in switch.opened:
             end.close()
