@@ -61,7 +61,7 @@ def test_no_text_of_a_request_gets_into_a_script(method: FusionMethod) -> None:
     plan = Plan(vectors, text, Fusion(method), request.filter, facets=request.facets, sort=request.sort, highlight=True)
     for dialect in DIALECTS:
         body = search_body(plan, shop(), dialect)
-        assert json.dumps(text)[1:-1] in json.dumps(body, default=list)
+        assert json.dumps(text)[1:-1] in json.dumps(body, default=lambda numbers: numbers.tolist())
         assert bool(_sources(body)) == bool(vectors)
         assert not any("marker" in source for source in _sources(body))
 

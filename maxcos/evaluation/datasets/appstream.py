@@ -205,6 +205,8 @@ languages = ["en", "zh"]
 filters = ["category"]
 facets = ["category"]
 suggest = ["title", "summary"]
+weight = 0.6
+saturation = 16
 
 [modalities.text]
 encoder = "ensemble"
@@ -221,6 +223,7 @@ words = "text"
 encoder = "graph"
 model = "graph.npz"
 source = "id"
+weight = 0.5
 
 [page]
 title = "title"

@@ -181,11 +181,13 @@ encoder = "torchvision"
 model = {image}
 source = "image"
 words = "{WORDS[languages[0]]}"
+weight = 0.5
 
 [modalities.graph]
 encoder = "graph"
 model = "graph.npz"
 source = "id"
+weight = 0.5
 
 [page]
 title = "label_{languages[0]}"
