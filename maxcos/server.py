@@ -26,6 +26,7 @@ def run(settings: Settings, host: str, port: int, say: Callable[[str], object]) 
     bound_threads()
     try:
         from gunicorn.app.base import BaseApplication
+        from gunicorn.glogging import Logger
 
         from maxcos import logs, tracing
     except ImportError as error:
@@ -38,6 +39,10 @@ def run(settings: Settings, host: str, port: int, say: Callable[[str], object]) 
     keys = _keys(settings, host)
     check_log(settings)
 
+    class Log(Logger):
+        def access(self, *_: Any) -> None:
+            """Nothing, and nothing is put together for it: each request has its line by `query_api.edge.telling`."""
+
     class Server(BaseApplication):
         def load_config(self) -> None:
             self.cfg.set("bind", f"{host}:{port}")
@@ -48,6 +53,7 @@ def run(settings: Settings, host: str, port: int, say: Callable[[str], object]) 
             self.cfg.set("graceful_timeout", int(settings.engine.timeout) + 10)
             self.cfg.set("timeout", 120)
             self.cfg.set("limit_request_line", LONGEST_LINE)
+            self.cfg.set("logger_class", Log)
             self.cfg.set("logconfig_dict", logs.settings())
 
         def load(self) -> Any:

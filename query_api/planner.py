@@ -11,10 +11,10 @@ import numpy as np
 from encoders.contract import Encoder
 from encoders.parts.centring import centred
 from es_mappings.errors import BadInput, BadTerm, EncoderError, InvalidRequest, ItemNotFound, NothingToSearch
-from es_mappings.provenance import Manifest
 from es_mappings.schema import Schema
 from es_mappings.types import (
     AllOf,
+    Calibration,
     Centre,
     EntityTerm,
     Filter,
@@ -87,7 +87,7 @@ def make_plan(
         if degraded:
             raise EncoderError(f"no encoder is able to answer: {', '.join(degraded)} failed")
         raise NothingToSearch("no term of the query reaches a modality of this index")
-    vectors, calibration = _calibrated(vectors, request, schema, state.manifest)
+    vectors, calibration = _calibrated(vectors, request, state.calibration)
     plan = Plan(
         vectors=vectors,
         words=words,
@@ -208,7 +208,7 @@ def _words(terms: Iterable[Term], fusion: Fusion, schema: Schema) -> str | None:
 
 
 def _calibrated(
-    vectors: tuple[QueryVector, ...], request: SearchRequest, schema: Schema, manifest: Manifest
+    vectors: tuple[QueryVector, ...], request: SearchRequest, fitted: Mapping[str, Calibration]
 ) -> tuple[tuple[QueryVector, ...], Literal["fitted", "raw"]]:
     """The vectors with their maps. Without a wish, maps are used if all of the queried spaces have one: a probability
     and a cosine must not compete.
@@ -216,7 +216,6 @@ def _calibrated(
     penalize = request.missing == "penalize"
     if penalize and request.calibration == "raw":
         raise InvalidRequest.at("fusion.missing", "raw cosines have no background to penalize with")
-    fitted = manifest.valid_calibration(schema)
     lacking = [v.space.name for v in vectors if v.space.name not in fitted]
     if lacking and (request.calibration == "fitted" or penalize):
         raise InvalidRequest.at(

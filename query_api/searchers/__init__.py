@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from es_mappings.cluster import is_embedded
 from es_mappings.provenance import Manifest
 from es_mappings.schema import Schema
 from es_mappings.settings import EngineSettings
-from es_mappings.types import Filter, Page, Plan, StoredItem, Suggestion
+from es_mappings.types import Calibration, Filter, Page, Plan, StoredItem, Suggestion
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,8 @@ class IndexState:
 
     engine: its name and version, for people. documents: how many items it holds. approximate: whether it is able to
     search approximately. common: the spaces in which nearly all items have a vector. shards: into how many parts the
-    index is split. exact_work: see `Dialect`. The state of a cluster may be some seconds old.
+    index is split. exact_work: see `Dialect`. calibration: by space the maps that are valid. The state of a cluster may
+    be some seconds old.
     """
 
     engine: str
@@ -29,6 +30,7 @@ class IndexState:
     common: frozenset[str] = frozenset()
     shards: int = 1
     exact_work: int = 0
+    calibration: Mapping[str, Calibration] = field(default_factory=dict)
 
 
 class Searcher(Protocol):

@@ -221,7 +221,9 @@ class ClusterSearcher:
         counts = {name: aggregation["doc_count"] for name, aggregation in found.get("aggregations", {}).items()}
         common = frozenset(space for space, count in counts.items() if count >= COMMON * documents)
         shards = max(int(found["_shards"]["total"]), 1)
-        return IndexState(engine, documents, True, manifest, common, shards, dialect.exact_work)
+        # Found once, not for each query: it takes a digest of all centres.
+        valid = manifest.valid_calibration(self._schema)
+        return IndexState(engine, documents, True, manifest, common, shards, dialect.exact_work, valid)
 
     def _items(self, query: JSON, size: int) -> list[StoredItem]:
         self._ask()

@@ -38,7 +38,9 @@ class EmbeddedSearcher:
     def state(self) -> IndexState:
         with self._open() as snapshot:
             engine = f"embedded store, SQLite {sqlite3.sqlite_version}"
-            return IndexState(engine, snapshot.documents, approximate=False, manifest=snapshot.manifest)
+            manifest = snapshot.manifest
+            valid = manifest.valid_calibration(self._schema)
+            return IndexState(engine, snapshot.documents, approximate=False, manifest=manifest, calibration=valid)
 
     def search(self, plan: Plan) -> Page:
         if plan.walk is None:
