@@ -1,6 +1,7 @@
 /* Why one hit is there: tinted words and a tinted picture, asked for when somebody wants to know. */
 import { el, unseen } from "./dom.js";
 import { itemPicture } from "./item-picture.js";
+import { pictures } from "./pictures.js";
 import { ordered, why } from "./session.js";
 import { modalityName, say, short } from "./words.js";
 
@@ -25,14 +26,14 @@ function answerFor(hit, query) {
 export function explanation(hit, title, query) {
   const body = el("div", { class: "why-body", "aria-live": "polite", "data-testid": "why-body" }, say("loading"));
   answerFor(hit, query).then(
-    (answer) => body.replaceChildren(...shown(hit.id, title, answer)),
+    (answer) => body.replaceChildren(...shown(hit.id, title, query, answer)),
     (error) =>
       body.replaceChildren(say("why_failed", { reason: error.body?.detail ?? error.body?.title ?? error.message })),
   );
   return body;
 }
 
-function shown(id, title, answer) {
+function shown(id, title, query, answer) {
   const there = ordered(answer.modalities).filter((m) => answer.modalities[m]);
   const parts = there.map((m) => {
     const told = answer.modalities[m];
@@ -40,13 +41,19 @@ function shown(id, title, answer) {
     const written = (told.fields ?? []).flatMap((f, n) =>
       f.pieces.map((p, i) => ({ ...p, before: n && !i ? " · " : "" })),
     );
+    const own = answer.query.find((term) => term.picture?.[m])?.picture[m];
     return el(
       "section",
       { class: "why-part", "data-modality": m, "data-testid": "why-part" },
       el("h3", {}, say("why_cosine", { m: modalityName(m), v: short(told.cosine) })),
       wanted.length ? line(say("why_query"), wanted) : "",
       written.length ? line(say("why_item"), written) : "",
-      told.picture ? heat(id, title, told.picture) : "",
+      el(
+        "div",
+        { class: "heats" },
+        own ? heat(ownPicture(query), own, "why_own") : "",
+        told.picture ? heat(itemPicture(id, title, "seen"), told.picture, "why_picture") : "",
+      ),
       told.error ? el("p", {}, say("why_failed", { reason: told.error })) : "",
     );
   });
@@ -92,13 +99,19 @@ function svg(tag, attributes) {
   return node;
 }
 
-/** The picture under its grid; the frame is around the strongest region. */
-function heat(id, title, { drops, box }) {
+/** The first picture that was searched with: the service explains no other. */
+function ownPicture({ terms }) {
+  const sent = terms.find((t) => t.kind === "image" && pictures.has(t.value));
+  return el("img", { class: "seen", alt: "", src: pictures.get(sent.value).url, draggable: "false" });
+}
+
+/** A picture under its grid; the frame is around the strongest region. told: which words say where that is. */
+function heat(picture, { drops, box }, told) {
   const [down, across] = [drops.length, drops[0].length];
   const most = strongest(drops.flat());
   const caption = most
-    ? say("why_picture", { where: say("where").split("|")[placeOf(box)], v: short(most) })
-    : say("why_none");
+    ? say(told, { where: say("where").split("|")[placeOf(box)], v: short(most) })
+    : say(`${told}_none`);
   const grid = svg("svg", {
     viewBox: `0 0 ${across} ${down}`,
     preserveAspectRatio: "none",
@@ -125,8 +138,8 @@ function heat(id, title, { drops, box }) {
   }
   return el(
     "figure",
-    { class: "heat" },
-    el("div", {}, itemPicture(id, title, "seen"), grid),
+    { class: "heat", "data-testid": told.replace("_", "-") },
+    el("div", {}, picture, grid),
     el("figcaption", {}, caption),
   );
 }

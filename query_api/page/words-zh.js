@@ -122,7 +122,10 @@ export const zh = {
   why_most: "主要来自 {list}",
   why_word: "{w}（{v}）",
   why_none: "没有突出的部分。",
-  why_picture: "图片最重要的部分在{where}：遮住后余弦相似度下降 {v}",
+  why_own: "您的图片最重要的部分在{where}：遮住后余弦相似度下降 {v}",
+  why_own_none: "您的图片没有突出的部分。",
+  why_picture_none: "它的图片没有突出的部分。",
+  why_picture: "它的图片最重要的部分在{where}：遮住后余弦相似度下降 {v}",
   why_note: "颜色越深，去掉后损失越大；带下划线的字词由引擎匹配。",
   where: "左上|上方|右上|左侧|中央|右侧|左下|下方|右下",
 

@@ -304,6 +304,8 @@ class ClusterSearcher:
 
         named: whether the scores of named queries are wanted. Raises what the engine's refusals mean.
         """
+        if not bodies:  # neither hits nor counts are wanted
+            return []
         view: JSON = {"timeout": self._timeout}
         if plan.walk is not None:
             view["pit"] = {"id": plan.walk.snapshot, "keep_alive": SNAPSHOT_LIFE}

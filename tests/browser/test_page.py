@@ -235,9 +235,14 @@ def test_why_a_picture_found_it_in_chinese(page: Page, service: str, shop_folder
     expect(card).to_have_attribute("data-id", "scopia-bed1")
     card.get_by_test_id("why").click()
     image = page.get_by_role("dialog", name="为何命中").locator('[data-testid="why-part"][data-modality="image"]')
-    expect(image.locator("figcaption")).to_contain_text("图片最重要的部分在", timeout=PATIENCE)
-    expect(image.locator(".frame")).to_have_count(1)
-    assert strength_of_cells(image) == pytest.approx(0.75)
+    own, its = image.get_by_test_id("why-own"), image.get_by_test_id("why-picture")
+    expect(own.locator("figcaption")).to_contain_text("您的图片最重要的部分在", timeout=PATIENCE)
+    expect(its.locator("figcaption")).to_contain_text("它的图片最重要的部分在")
+    for figure in (own, its):
+        expect(figure.locator(".frame")).to_have_count(1)
+        assert strength_of_cells(figure) == pytest.approx(0.75)
+        assert figure.locator("img").evaluate("image => image.naturalWidth > 0")
+    assert own.locator("img").get_attribute("src").startswith("blob:")
 
 
 def strength_of_cells(image: Locator) -> float:

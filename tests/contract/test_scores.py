@@ -210,6 +210,15 @@ def test_a_page_beyond_the_end_or_of_no_size_is_empty_and_counts_all_the_same(en
         assert page.hits == ()
 
 
+@pytest.mark.parametrize("method", ["max", "hybrid", "rrf", "lexical"])
+def test_who_wants_neither_hits_nor_counts_gets_neither(engine: Engine, method: str) -> None:
+    found = grouped([{"title": "lamp"}] * 3)
+    engine.write(found)
+    asked = (QueryVector(GRAPH, direction(1, 4)),) if method != "lexical" else ()
+    page = engine.search(Plan(asked, "lamp", Fusion(method), within(found), size=0, count=0), found)
+    assert (page.hits, page.total, page.facets) == ((), None, ())
+
+
 def test_a_query_vector_of_any_float_is_searched(engine: Engine) -> None:
     """float32's small numbers survive their way to the engine."""
     vector = np.array([1.0, 1e-30, -1e-38, 0.0, 0.0, 0.0], np.float32)
