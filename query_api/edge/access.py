@@ -11,7 +11,7 @@ from flask import Flask, g, request
 from es_mappings.errors import Forbidden, KeyRefused, TooManyRequests
 from es_mappings.settings import ServiceSettings
 from query_api.keys import Key, KeyRing
-from query_api.openapi.describe import Scope, operation_of
+from query_api.openapi.describe import Operation, Scope, operation_of
 
 LOOPBACK_NAME = "localhost"
 HOW = "send a key as `Authorization: Bearer KEY`"
@@ -55,7 +55,8 @@ def _ask_for_keys(app: Flask, settings: ServiceSettings, keys: KeyRing) -> None:
 
     @app.before_request
     def admit() -> None:
-        scope = _scope_of(app)
+        operation = _operation(app)
+        scope = _scope_of(operation)
         if scope is None:
             return
         # A key is known before it is counted: else each invented one would have an allowance of its own.
@@ -66,18 +67,24 @@ def _ask_for_keys(app: Flask, settings: ServiceSettings, keys: KeyRing) -> None:
             raise Forbidden(f"the key {key.id} may not do this: it lacks the scope {scope!r}")
         g.key_id, g.key_name = (key.id, key.name) if key is not None else (None, None)
         caller = f"key {key.id}" if key is not None else f"address {request.remote_addr}"
-        if not limiter.hit(rate, caller):
+        # Under a rate that is smaller than the cost it is let in once in a minute.
+        cost = min(operation.cost, rate.amount) if operation is not None else 1
+        if not limiter.hit(rate, caller, cost=cost):
             wait = limiter.get_window_stats(rate, caller).reset_time - time.time()
             raise TooManyRequests(
                 f"more than {settings.requests_per_minute} requests in a minute", seconds=max(1, math.ceil(wait))
             )
 
 
-def _scope_of(app: Flask) -> Scope | None:
+def _operation(app: Flask) -> Operation | None:
+    """The description of the request's route; None for what has none."""
+    return operation_of(app.view_functions[request.endpoint]) if request.endpoint is not None else None
+
+
+def _scope_of(operation: Operation | None) -> Scope | None:
     """What the route asks for. One that does not say so is closed, unless it only sends the page to a browser."""
     if request.endpoint is None or request.method == "OPTIONS":
         return None
-    operation = operation_of(app.view_functions[request.endpoint])
     if operation is not None:
         return operation.scope
     return "admin" if request.path.startswith("/v1/") else None

@@ -22,7 +22,8 @@ class Operation:
     of its JSON, or the media types of what it sends instead. body: the model of its JSON body. picture: whether the
     body may also come as multipart with a picture. parameters: the model of the address's parameters. refusals: the
     statuses of its problem documents, beside those that all have. kept: whether a caller may keep the answer, so that
-    304 is one. place: examples of the parameters in the path. examples: of bodies, by what they show.
+    304 is one. cost: for how many requests one counts in its caller's rate. place: examples of the parameters in the
+    path. examples: of bodies, by what they show.
     """
 
     tag: str
@@ -33,6 +34,7 @@ class Operation:
     parameters: type[BaseModel] | None = None
     refusals: tuple[int, ...] = ()
     kept: bool = False
+    cost: int = 1
     place: Mapping[str, str] = field(default_factory=dict)
     examples: Mapping[str, Any] = field(default_factory=dict)
 

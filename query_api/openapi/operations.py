@@ -31,6 +31,7 @@ WHY = Operation(
     body=WhyModel,
     picture=True,
     refusals=(404, 413, 429, *QUERY),
+    cost=10,  # its words and its picture are encoded again and again with parts hidden
     examples=EXPLANATIONS,
 )
 RECOMMEND = Operation(

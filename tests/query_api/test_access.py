@@ -92,6 +92,21 @@ def test_each_key_has_a_rate_of_its_own_and_an_invented_one_none(
     assert client.get("/healthz").status_code == 200
 
 
+@pytest.mark.parametrize("rate", [3, 25])
+def test_an_explanation_counts_for_the_searches_that_it_costs(
+    shop: Settings, search: SearchService, ring: KeyRing, rate: int
+) -> None:
+    client = served(shop, search, ring, requests_per_minute=rate)
+    key = shown(ring.create("a", ["search"])[1])
+    asked = {"query": [{"text": "bed"}], "id": "scopia-bed1"}
+    for _ in range(max(1, rate // 10)):
+        assert client.post("/v1/why", json=asked, headers=key).status_code == 200
+    problem(client.post("/v1/why", json=asked, headers=key), 429)
+    for _ in range(max(0, rate - 20)):
+        assert client.get("/v1/config", headers=key).status_code == 200
+    problem(client.get("/v1/config", headers=key), 429)
+
+
 def test_a_public_service_searches_for_everybody_by_address(
     shop: Settings, search: SearchService, ring: KeyRing
 ) -> None:
