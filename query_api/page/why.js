@@ -48,12 +48,14 @@ function shown(id, title, query, answer) {
       el("h3", {}, say("why_cosine", { m: modalityName(m), v: short(told.cosine) })),
       wanted.length ? line(say("why_query"), wanted) : "",
       written.length ? line(say("why_item"), written) : "",
-      el(
-        "div",
-        { class: "heats" },
-        own ? heat(ownPicture(query), own, "why_own") : "",
-        told.picture ? heat(itemPicture(id, title, "seen"), told.picture, "why_picture") : "",
-      ),
+      own || told.picture
+        ? el(
+            "div",
+            { class: "heats" },
+            own ? heat(ownPicture(query), own, "why_own") : "",
+            told.picture ? heat(itemPicture(id, title, "seen"), told.picture, "why_picture") : "",
+          )
+        : "",
       told.error ? el("p", {}, say("why_failed", { reason: told.error })) : "",
     );
   });

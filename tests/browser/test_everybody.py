@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, Response, expect
@@ -26,7 +28,7 @@ def faults(page: Page) -> list[str]:
     ]
 
 
-def look_everywhere(page: Page, service: str) -> None:
+def look_everywhere(page: Page, service: str, picture: Path) -> None:
     page.goto(service)
     expect(page.get_by_test_id("example").first).to_be_visible()
     assert faults(page) == []
@@ -45,18 +47,23 @@ def look_everywhere(page: Page, service: str) -> None:
     page.get_by_test_id("why").first.click()
     expect(page.get_by_test_id("why-part").first).to_be_visible(timeout=60_000)
     assert faults(page) == []
+    page.goto(service)
+    page.get_by_test_id("image-input").set_input_files(picture)
+    page.get_by_test_id("why").first.click()
+    expect(page.get_by_test_id("why-own").first).to_be_visible(timeout=60_000)
+    assert faults(page) == []
 
 
 @pytest.mark.browser_context_args(color_scheme="light")
-def test_axe_finds_nothing_serious(page: Page, service: str, complaints: list[str]) -> None:
-    look_everywhere(page, service)
+def test_axe_finds_nothing_serious(page: Page, service: str, shop_folder: Path, complaints: list[str]) -> None:
+    look_everywhere(page, service, shop_folder / "icons" / "scopia-bed1.png")
 
 
 @pytest.mark.browser_context_args(color_scheme="dark", locale="zh-CN", **PHONE)
 def test_axe_finds_nothing_serious_in_the_dark_on_a_phone_in_chinese(
-    page: Page, service: str, complaints: list[str]
+    page: Page, service: str, shop_folder: Path, complaints: list[str]
 ) -> None:
-    look_everywhere(page, service)
+    look_everywhere(page, service, shop_folder / "icons" / "scopia-bed1.png")
 
 
 def test_the_whole_way_by_keyboard(page: Page, service: str, complaints: list[str]) -> None:
