@@ -14,7 +14,7 @@ import numpy as np
 
 from encoders.contract import Encoder, load_encoder, unit
 from encoders.parts import texts
-from encoders.parts.queries import query_map
+from encoders.parts.queries import learnt_queries
 from encoders.parts.weights import HEX_DIGITS
 from es_mappings.errors import SettingsError
 from es_mappings.settings import ModalitySettings
@@ -42,7 +42,7 @@ def load(modality: str, settings: ModalitySettings, peers: Mapping[str, Encoder]
             raise SettingsError(f"{where}[{number}]: {member.encoder!r} is no text encoder")
         members.append(encoder)
     made_by = _made_by(modality, members)
-    queries = query_map(settings, made_by)
+    queries = learnt_queries(settings, made_by)
     return texts.TextEncoder(modality, made_by, lambda batch: _embed(members, batch), scripts, queries)
 
 

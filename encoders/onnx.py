@@ -15,7 +15,7 @@ from onnxruntime_extensions import get_library_path
 
 from encoders.contract import Encoder
 from encoders.parts import texts
-from encoders.parts.queries import query_map
+from encoders.parts.queries import learnt_queries
 from encoders.parts.weights import existing_file, fingerprint, model_of
 from es_mappings.errors import EncoderError
 from es_mappings.settings import ModalitySettings
@@ -35,7 +35,7 @@ def load(modality: str, settings: ModalitySettings, peers: Mapping[str, Encoder]
     path = existing_file(Path(model_of(modality, settings)))
     session = _open(path)
     made_by = Provenance("onnx", fingerprint([path], VERSION), _dims(session, path))
-    queries = query_map(settings, made_by)
+    queries = learnt_queries(settings, made_by)
     return texts.TextEncoder(modality, made_by, lambda batch: _embed(session, batch), scripts, queries)
 
 

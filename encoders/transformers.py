@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from encoders.contract import Encoder
 from encoders.parts import texts
 from encoders.parts.model_folders import batch_size_of, model_folder, read_json
-from encoders.parts.queries import query_map
+from encoders.parts.queries import Embed, learnt_queries
 from encoders.parts.weights import Once, fingerprint, import_torch, model_of, require
 from es_mappings.errors import EncoderError
 from es_mappings.settings import ModalitySettings
@@ -41,7 +41,7 @@ MAX_BATCH = 32
 
 
 @dataclass(frozen=True)
-class _Network:
+class Network:
     """A tokenizer and a model in evaluation mode. `longest` tokens of a text are read, the rest is cut."""
 
     tokenizer: Any
@@ -55,7 +55,7 @@ def load(modality: str, settings: ModalitySettings, peers: Mapping[str, Encoder]
 
     Weights, and torch itself, are loaded when the first text is encoded.
     Options: batch_size (1 to 32, default 32), texts per run of the network; scripts, see `texts.scripts_of`; align,
-    see `encoders.parts.queries`.
+    see `encoders.parts.queries`: a file, or a folder of adapters.
     Raises SettingsError for wrong options, EncoderError when the model is missing or needs what is not built
     here, ImportError when a package is not installed.
     """
@@ -69,8 +69,22 @@ def load(modality: str, settings: ModalitySettings, peers: Mapping[str, Encoder]
         raise EncoderError(f"{folder}: no model*.safetensors (weights in other formats are not read)")
     made_by = Provenance("transformers", fingerprint(files, f"{VERSION}/{pooling}"), _dims(folder))
     network = Once(lambda: _network(folder, pooling))
-    queries = query_map(settings, made_by)
-    return texts.TextEncoder(modality, made_by, lambda batch: _embed(network(), batch, batch_size), scripts, queries)
+
+    def adapted(adapters: Path) -> Embed:
+        require("peft")
+        # A second network, as one whose adapters are switched on and off would not be thread safe.
+        twin = Once(lambda: _with_adapters(_network(folder, pooling), adapters))
+        return lambda batch: embed(twin(), batch, batch_size)
+
+    queries = learnt_queries(settings, made_by, adapted)
+    return texts.TextEncoder(modality, made_by, lambda batch: embed(network(), batch, batch_size), scripts, queries)
+
+
+def open_network(modality: str, settings: ModalitySettings) -> Network:
+    """The bare network of a modality, to be trained. Raises what `load` and encoding the first text raise."""
+    require("transformers", "torch")
+    folder = model_folder(model_of(modality, settings), FILES)
+    return _network(folder, _pooling(folder))
 
 
 def _dims(folder: Path) -> int:
@@ -102,7 +116,7 @@ def _pooling(folder: Path) -> str:
     return str(modes[0])
 
 
-def _network(folder: Path, pooling: str) -> _Network:
+def _network(folder: Path, pooling: str) -> Network:
     import_torch()
     from transformers import AutoModel, AutoTokenizer
     from transformers.utils.logging import disable_progress_bar
@@ -113,7 +127,18 @@ def _network(folder: Path, pooling: str) -> _Network:
         model = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True).eval()
     except Exception as error:  # whatever a broken folder makes of it: OSError, KeyError, SafetensorError, …
         raise EncoderError(f"{folder}: transformers cannot load this model: {error}") from error
-    return _Network(tokenizer, model, pooling, _longest(folder, tokenizer, model))
+    return Network(tokenizer, model, pooling, _longest(folder, tokenizer, model))
+
+
+def _with_adapters(network: Network, adapters: Path) -> Network:
+    """The network with adapters merged into its weights. Raises EncoderError when they do not fit it."""
+    from peft import PeftModel
+
+    try:
+        model = PeftModel.from_pretrained(network.model, adapters).merge_and_unload()
+    except Exception as error:  # whatever a broken folder makes of it, as above
+        raise EncoderError(f"{adapters}: peft cannot load these adapters: {error}") from error
+    return replace(network, model=model.eval())
 
 
 def _longest(folder: Path, tokenizer: Any, model: Any) -> int:
@@ -125,7 +150,7 @@ def _longest(folder: Path, tokenizer: Any, model: Any) -> int:
     return int(min(limit for limit in limits if limit))
 
 
-def _embed(network: _Network, batch: Sequence[str], batch_size: int) -> Matrix:
+def embed(network: Network, batch: Sequence[str], batch_size: int) -> Matrix:
     """(n, dims) of n texts, run in the order of their lengths so that little of a batch is padding."""
     tokens = network.tokenizer(list(batch), truncation=True, max_length=network.longest)["input_ids"]
     order = sorted(range(len(batch)), key=lambda i: len(tokens[i]))
@@ -136,17 +161,19 @@ def _embed(network: _Network, batch: Sequence[str], batch_size: int) -> Matrix:
     return np.stack([rows[i] for i in range(len(batch))])
 
 
-def _run(network: _Network, batch: Sequence[str]) -> Matrix:
-    torch = import_torch()
+def _run(network: Network, batch: Sequence[str]) -> Matrix:
+    with import_torch().inference_mode():
+        result: Matrix = pooled(network, batch).numpy()
+    return result
+
+
+def pooled(network: Network, batch: Sequence[str]) -> Any:
+    """(n, dims) float32 tensor of n texts, with its gradients."""
     inputs = network.tokenizer(
         list(batch), padding=True, truncation=True, max_length=network.longest, return_tensors="pt"
     )
-    with torch.inference_mode():
-        states = network.model(**inputs).last_hidden_state
-        if network.pooling == "cls":
-            pooled = states[:, 0]
-        else:
-            mask = inputs["attention_mask"].unsqueeze(-1).to(states.dtype)
-            pooled = (states * mask).sum(1) / mask.sum(1)
-    result: Matrix = pooled.float().numpy()
-    return result
+    states = network.model(**inputs).last_hidden_state
+    if network.pooling == "cls":
+        return states[:, 0].float()
+    mask = inputs["attention_mask"].unsqueeze(-1).to(states.dtype)
+    return ((states * mask).sum(1) / mask.sum(1)).float()

@@ -418,9 +418,12 @@ def evaluate(
 @main.command()
 @CONFIG
 @click.option(
-    "--output", type=click.Path(path_type=Path, dir_okay=False), help="Default: align.npz beside the settings."
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Default: align.npz beside the settings; of adapters the folder align-lora.",
 )
 @click.option("--modality", help="Default: the first that can be aligned.")
+@click.option("--lora", metavar="RANK", type=click.IntRange(1, 256), help="LoRA adapters for queries, see below.")
 @click.option("--classes", metavar="FIELD", help="Whose values to classify by. Default: the first facet with a few.")
 @click.option(
     "--checkpoint",
@@ -433,6 +436,7 @@ def align(
     config: Path,
     output: Path | None,
     modality: str | None,
+    lora: int | None,
     classes: str | None,
     checkpoint: Path | None,
     seed: int,
@@ -441,6 +445,7 @@ def align(
     """Learn from the index's items where pictures belong among texts, and keep that only if it finds them better.
 
     With --modality of a text encoder: learn from names that it has not read, such as synonyms, what queries mean.
+    With --lora too, where its encoder is transformers: by adapters of its network, of this rank, instead of a map.
 
     Pictures are read below page.media. Judged by the titles of items that were not learnt from; without a clear win
     over what there is, nothing is written and the exit code is still 0.
@@ -450,15 +455,17 @@ def align(
     from es_mappings.settings import load_settings
 
     try:
-        require("torch", "scipy")
+        require("torch", "scipy", *(["peft"] if lora else []))
     except ImportError as error:
         raise EncoderError(f"aligning needs the package {error.name!r}: install the extra 'train'") from error
     from maxcos.alignment.report import print_report
     from maxcos.alignment.run import align
 
     settings = load_settings(config)
-    target = output or config.parent / "align.npz"
-    report = align(settings, target, modality=modality, classes=classes, checkpoint=checkpoint, seed=seed)
+    target = output or config.parent / ("align-lora" if lora else "align.npz")
+    if target.exists() and target.is_dir() != bool(lora):
+        raise click.BadParameter(f"{target} is {'no' if lora else 'a'} folder", param_hint="--output")
+    report = align(settings, target, modality=modality, classes=classes, checkpoint=checkpoint, seed=seed, lora=lora)
     print_report(report, config, as_json)
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from encoders.contract import Encoded, Encoder, unit
-from encoders.parts.queries import QueryMap
+from encoders.parts.queries import Embed, Queries, has_learnt
 from encoders.parts.scripts import NONE, SCRIPTS, script
 from encoders.parts.typed import readable
 from es_mappings.errors import BadInput, SettingsError
@@ -22,9 +24,6 @@ VERSION = "texts-1"
 MAX_CHARACTERS = 10_000
 """Longer texts are cut: it bounds the time of one text to about 0.3 s."""
 REMEMBERED = 1024
-
-Embed = Callable[[Sequence[str]], Matrix]
-"""n non-empty texts to an (n, dims) matrix whose rows need not be of unit length."""
 
 
 def scripts_of(modality: str, settings: ModalitySettings) -> frozenset[str]:
@@ -87,6 +86,11 @@ def _clean(text: str) -> str | None:
     return text or None
 
 
+def asked(text: str) -> str | None:
+    """A query as encoders see it, read as `typed.readable` has it; None when blank. See `_clean` for errors."""
+    return _clean(readable(text))
+
+
 def text_peer(modality: str, options: Mapping[str, Any], peers: Mapping[str, Encoder]) -> Encoder | None:
     """The modality that the option `words` names, by default the first that is a TextEncoder; None for none, or "".
 
@@ -105,7 +109,7 @@ def text_peer(modality: str, options: Mapping[str, Any], peers: Mapping[str, Enc
 class TextEncoder:
     """A text modality with one space; thread safe if `embed` is.
 
-    scripts: see `scripts_of`. queries: what is done to the vector of a query, see `encoders.parts.queries`.
+    scripts: see `scripts_of`. queries: what it has learnt of queries, see `encoders.parts.queries`.
     """
 
     def __init__(
@@ -114,7 +118,7 @@ class TextEncoder:
         made_by: Provenance,
         embed: Embed,
         scripts: frozenset[str] = frozenset(),
-        queries: QueryMap | None = None,
+        queries: Queries | None = None,
     ) -> None:
         self._space = Space(modality, modality, made_by.dims)
         self._made_by = made_by if queries is None else replace(made_by, queries=queries.fingerprint)
@@ -157,9 +161,9 @@ class TextEncoder:
     def encode_query(self, term: Term) -> Mapping[str, Vector]:
         """The vector of a text; nothing for a blank one, one in another script, and for other terms.
 
-        It is read as `typed.readable` has it. See `_clean` for errors.
+        See `asked` for errors.
         """
-        text = _clean(readable(term.text)) if isinstance(term, TextTerm) else None
+        text = asked(term.text) if isinstance(term, TextTerm) else None
         if text is None or not self._understands(text):
             return {}
         return {self._space.name: self._remembered(text)}
@@ -170,32 +174,35 @@ class TextEncoder:
         cleaned: dict[int, str] = {}
         for number, text in enumerate(texts):
             try:
-                clean = _clean(readable(text))
+                clean = asked(text)
             except BadInput:
                 continue
             if clean is not None and self._understands(clean):
                 cleaned[number] = clean
-        rows = self.embed(list(cleaned.values())) if cleaned else ()
+        rows = self._embed_queries(list(cleaned.values()), self.embed) if cleaned else ()
         for number, row in zip(cleaned, rows, strict=True):
             try:
-                vector = unit(row, "text")
-                found[number] = vector if self._queries is None else self._queries(vector)
+                found[number] = unit(row, "text")
             except BadInput:
                 continue
         return found
 
     def has_learnt(self, text: str) -> bool:
-        """Whether its map of queries was fitted to this very text."""
-        return self._queries is not None and self._queries.has_learnt(text)
+        """Whether what it has learnt of queries was fitted to this very text."""
+        return self._queries is not None and has_learnt(self._queries, text)
 
     def _understands(self, text: str) -> bool:
         """What has no letters, as numbers, everybody understands. (An emoji has a name by now.)"""
         return not self._scripts or script(text) in self._scripts | {NONE}
 
     def _vector(self, text: str) -> Vector:
-        if self._queries is None:
-            vector = unit(self.embed([text])[0], "text")
-        else:
-            vector = self._queries(self.bare._remembered(text))
+        vector: Vector = unit(self._embed_queries([text], self._recall)[0], "text")
         vector.setflags(write=False)  # every later caller gets this very array
         return vector
+
+    def _embed_queries(self, texts: Sequence[str], bare: Embed) -> Matrix:
+        return self.embed(texts) if self._queries is None else self._queries.embed(texts, bare)
+
+    def _recall(self, texts: Sequence[str]) -> Matrix:
+        """As the bare encoder has it, which other modalities ask too."""
+        return np.stack([self.bare._remembered(text) for text in texts])

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from encoders.training.alignment import CrossFit, Metrics, Pairs, candidates, metrics, ranks, targets
 from es_mappings.types import Matrix
+from maxcos.alignment.report import HEADS
 from maxcos.evaluation.metrics import Difference, differences
 
-NOTHING, NEIGHBOURS, RIDGE, HEADS, EARLIER = "nothing", "neighbours", "ridge", "heads", "earlier heads"
+NOTHING, NEIGHBOURS, RIDGE, EARLIER = "nothing", "neighbours", "ridge", "earlier heads"
 NEAREST = 5
 CERTAIN = 0.05
 """The probability of chance below which heads are kept."""

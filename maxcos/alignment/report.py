@@ -13,12 +13,14 @@ import orjson
 from encoders.training.alignment import Metrics
 from maxcos.evaluation.metrics import Difference
 
+HEADS, MOVED, ADAPTED = "heads", "moved", "adapted"
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
     """What the texts of the other folds chose for one fold's head, see `encoders.training.alignment`.
 
-    Of a map of queries: what moving costs, and the epochs.
+    Of what moves queries: what moving costs, and the epochs.
     """
 
     penalty: float
@@ -28,10 +30,10 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """methods: by way of placing the items, over all texts and by field. differences: of the heads, in MRR by group.
+    """methods: by way of placing the items, over all texts and by field. differences: of the method, in MRR by group.
 
-    kept: the file; None where the heads did not win. classes: what scikit-learn reports on the nearest class names.
-    queries: it is a map of queries, and items stay where they are.
+    kept: the file; None where the method did not win. classes: what scikit-learn reports on the nearest class names.
+    method: HEADS, or of queries, where items stay where they are, a map, MOVED, or LoRA adapters, ADAPTED.
     """
 
     modality: str
@@ -43,7 +45,12 @@ class Report:
     chosen: Sequence[Choice]
     classes: Mapping[str, Any] | None
     kept: str | None
-    queries: bool = False
+    method: str = HEADS
+
+    @property
+    def queries(self) -> bool:
+        """Whether queries are moved, and items stay where they are."""
+        return self.method != HEADS
 
     def keeping(self, output: Path) -> Report:
         return replace(self, kept=str(output))
@@ -63,10 +70,12 @@ def print_report(report: Report, config: Path, as_json: bool) -> None:
         fields = "   ".join(f"{n} {m.mrr:.3f} {m.recall_at_10:.3f}" for n, m in parts.items() if n != "all")
         own = parts["all"]
         click.echo(f"{name:<16}{own.mrr:>8.4f}{own.recall_at_1:>8.3f}{own.recall_at_10:>8.3f}   {fields}")
-    what = "the map" if report.queries else "the heads"
+    what, verb = {HEADS: ("the heads", "are"), MOVED: ("the map", "is"), ADAPTED: ("the adapters", "are")}[
+        report.method
+    ]
     for one in report.differences:
         by = f"{one.mean:+.4f} in mrr by group ({one.low:+.4f} to {one.high:+.4f}, p = {one.p:.2g})"
-        click.echo(f"{'moved' if report.queries else 'heads'} against {one.against}: {by}")
+        click.echo(f"{report.method} against {one.against}: {by}")
     if report.classes:
         told = (
             f"{name} {own['accuracy']:.3f} and {own['macro avg']['f1-score']:.3f}"
@@ -75,7 +84,6 @@ def print_report(report: Report, config: Path, as_json: bool) -> None:
         about = f"{report.classes['field']} of {report.classes['items']} items"
         click.echo(f"nearest name of the {about}, accuracy and macro F1: {', '.join(told)}")
     if report.kept is None:
-        verb = "is" if report.queries else "are"
         click.echo(f"{what} {verb} not surely better than what there is: nothing was written, nothing is to be done")
         return
     name = Path(report.kept).name if Path(report.kept).parent.resolve() == config.parent.resolve() else report.kept

@@ -15,14 +15,15 @@ from encoders.parts.alignment import write_alignment
 from encoders.parts.texts import TextEncoder
 from encoders.training.alignment import CrossFit, Means, centred, cross_fit
 from encoders.training.alignment.fit import EPOCHS
+from es_mappings.errors import SettingsError
 from es_mappings.schema import build_schema
 from es_mappings.settings import Settings
 from maxcos.alignment import compare
 from maxcos.alignment.classes import class_field, classification
-from maxcos.alignment.compare import EARLIER, HEADS, NOTHING, RIDGE
+from maxcos.alignment.compare import EARLIER, NOTHING, RIDGE
 from maxcos.alignment.queries import align_queries
 from maxcos.alignment.read import Gathered, gather
-from maxcos.alignment.report import Choice, Report
+from maxcos.alignment.report import HEADS, Choice, Report
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,16 +44,20 @@ def align(
     classes: str | None = None,
     checkpoint: Path | None = None,
     seed: int = 0,
+    lora: int | None = None,
 ) -> Report:
     """Fit heads for a modality of the index, and write them to `output` if they beat all that there is without them.
 
-    A text modality gets a map of queries instead, see `maxcos.alignment.queries`.
-    Raises AlignmentError when there is too little to learn from, and what reading the index and encoding raise.
+    A text modality gets a map of queries instead, or adapters of the rank `lora`, see `maxcos.alignment.queries`.
+    Raises SettingsError for `lora` of anything else, AlignmentError when there is too little to learn from, and what
+    reading the index and encoding raise.
     """
     encoders = load_encoders(settings.modalities)
     texts = encoders.get(modality or "")
     if isinstance(texts, TextEncoder):
-        return align_queries(settings, build_schema(settings.lexical, encoders.values()), texts, output, seed)
+        return align_queries(settings, build_schema(settings.lexical, encoders.values()), texts, output, seed, lora)
+    if lora:
+        raise SettingsError("--lora: name a text modality whose encoder is transformers by --modality")
     found = gather(settings, modality, seed)
     outcome = judge(found, classes=classes, checkpoint=checkpoint, seed=seed)
     if not outcome.wins:

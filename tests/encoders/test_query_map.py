@@ -97,14 +97,14 @@ def test_what_is_no_map_of_queries_is_refused(load: Load, tmp_path: Path) -> Non
 
     refused("no such alignment")
     file.write_bytes(b"torn")
-    refused("not a map of queries")
+    refused("not what `maxcos align` wrote of queries")
     own = load().provenance["text"]
     write_alignment(file, {"weights": np.eye(own.dims, dtype=np.float32), "learnt": LEARNT}, {"made_of": "another"})
     refused("fitted for another encoder")
     write_alignment(file, {"weights": np.eye(3, dtype=np.float32), "learnt": LEARNT}, {"made_of": own.fingerprint})
     refused(f"expected {own.dims} by {own.dims}")
     np.savez(file, settings=np.array(json.dumps({"made_of": own.fingerprint})))
-    refused("not a map of queries")
+    refused("not what `maxcos align` wrote of queries")
 
 
 def turned(many: int, dims: int, noise: float) -> Pairs:

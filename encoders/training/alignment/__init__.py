@@ -3,7 +3,8 @@
     crossfit.py    pairs -> a head for every fold, learnt from the others     folds.py      groups stay in one fold
     pairs.py       items and their texts, as arrays and as a data set         heads.py      ridge regression, module
     fit.py         epochs, schedule, early stopping, going on later           objective.py  symmetric InfoNCE
-    evaluate.py    ranks of items by their texts
+    evaluate.py    ranks of items by their texts                             queries.py    a map of queries
+    adapters.py    LoRA adapters for queries
 
 The heads are saved as plain numpy arrays, see `encoders.parts.alignment`: encoding and serving need no training code.
 """

@@ -71,7 +71,7 @@ class Fit:
     def _loss(self, batch: Batch) -> Tensor:
         kept = torch.rand(batch.features.shape, generator=self._generator) >= DROPOUT
         thinned = batch.features * kept / (1 - DROPOUT)
-        features, base, texts, groups = (part.to(self._device) for part in (thinned, *batch[1:]))
+        features, base, texts, groups = (part.to(self._device) for part in (thinned, *batch[1:4]))
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._device.type == "cuda"):
             return info_nce(texts, self._module(features, base), groups, self._module.scale, HARDNESS)
 

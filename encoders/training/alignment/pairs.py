@@ -78,12 +78,13 @@ def targets(pairs: Pairs) -> Matrix:
 
 
 class Batch(NamedTuple):
-    """b items, each with one of its texts: (b, width), (b, dims), (b, dims) and (b,)."""
+    """b items, each with one of its texts: (b, width), (b, dims), (b, dims), (b,), and (b,) the texts' numbers."""
 
     features: Tensor
     base: Tensor
     texts: Tensor
     groups: Tensor
+    drawn: Tensor
 
 
 class PairsDataset(Dataset[Batch]):
@@ -105,5 +106,5 @@ class PairsDataset(Dataset[Batch]):
         drawn = torch.rand(len(rows), generator=self._generator, dtype=torch.float64).numpy()
         texts = self._order[first + (drawn * (beyond - first)).astype(np.int64)]
         pairs = self._pairs
-        arrays = (pairs.features[rows], pairs.base[rows], pairs.texts[texts], pairs.groups[rows])
+        arrays = (pairs.features[rows], pairs.base[rows], pairs.texts[texts], pairs.groups[rows], texts)
         return Batch(*map(torch.from_numpy, arrays))
