@@ -59,7 +59,7 @@ class Report:
 def print_report(report: Report, config: Path, as_json: bool) -> None:
     """Say what was compared, what won, and what to do now."""
     if as_json:
-        click.echo(orjson.dumps(asdict(report)).decode())
+        click.echo(orjson.dumps({**asdict(report), "queries": report.queries}).decode())
         return
     texts = ", ".join(f"{many} of {name}" for name, many in report.texts.items())
     click.echo(
