@@ -16,6 +16,7 @@ from encoders.contract import Encoded, Encoder, unit
 from encoders.parts import pictures, texts
 from encoders.parts.model_folders import batch_size_of, model_folder
 from encoders.parts.picture_files import digests, read_pictures
+from encoders.parts.sentences import Prompts
 from encoders.parts.towers import Towers, kind_of, load_towers
 from encoders.parts.weights import Once, fingerprint, model_of, require
 from es_mappings.errors import BadInput, EncoderError, SettingsError
@@ -83,7 +84,8 @@ class ClipEncoder:
         self._made_by = made_by
         self._towers = towers
         self._batch_size = batch_size
-        self._words = texts.TextEncoder(modality, made_by, lambda batch: towers().of_texts(batch), scripts)
+        reading = texts.prompted(lambda batch: towers().of_texts(batch), Prompts())
+        self._words = texts.TextEncoder(modality, made_by, reading, scripts)
 
     @property
     def spaces(self) -> tuple[Space, ...]:

@@ -1,4 +1,4 @@
-"""Text encoder: a Hugging Face model, pooled as in Sentence-BERT (Reimers 2019, arXiv:1908.10084)."""
+"""Text encoder: a Hugging Face model in torch, pooled as in Sentence-BERT (Reimers 2019, arXiv:1908.10084)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from encoders.contract import Encoder
-from encoders.parts import texts
+from encoders.parts import sentences, texts
 from encoders.parts.model_folders import batch_size_of, model_folder, read_json
 from encoders.parts.queries import Embed, learnt_queries
+from encoders.parts.sentences import Prompts, batches, pooling_of, prompts_of, read_limits
 from encoders.parts.weights import Once, fingerprint, import_torch, model_of, require
 from es_mappings.errors import EncoderError
 from es_mappings.settings import ModalitySettings
@@ -33,10 +34,9 @@ FILES = (
     "sentence_bert_config.json",
     "1_Pooling/config.json",
 )
-"""What decides the vectors, and so what is fetched from a hub and fingerprinted."""
+"""What decides the vectors, and so what is fetched from a hub and fingerprinted. Prompts are fingerprinted as texts."""
 WIDTHS = ("hidden_size", "d_model", "dim", "n_embd")
 """The names that architectures give to the width of their last layer in config.json."""
-MODULES = {"Transformer", "Pooling", "Normalize"}
 MAX_BATCH = 32
 
 
@@ -47,6 +47,7 @@ class Network:
     tokenizer: Any
     model: Any
     pooling: str
+    prompts: Prompts
     longest: int
 
 
@@ -54,37 +55,41 @@ def load(modality: str, settings: ModalitySettings, peers: Mapping[str, Encoder]
     """Read the configuration of the model that `model` names: a folder, or the id of a hub's repository.
 
     Weights, and torch itself, are loaded when the first text is encoded.
-    Options: batch_size (1 to 32, default 32), texts per run of the network; scripts, see `texts.scripts_of`; align,
-    see `encoders.parts.queries`: a file, or a folder of adapters.
+    Options: batch_size (1 to 32, default 32), texts per run of the network; pooling and prompts, see
+    `encoders.parts.sentences`; scripts, see `texts.scripts_of`; align, see `encoders.parts.queries`: a file, or a
+    folder of adapters.
     Raises SettingsError for wrong options, EncoderError when the model is missing or needs what is not built
     here, ImportError when a package is not installed.
     """
-    require("transformers", "torch")
-    batch_size = batch_size_of(modality, settings.options("batch_size", "scripts", "align"), MAX_BATCH)
+    options = settings.options("batch_size", "pooling", "prompts", "scripts", "align")
     scripts = texts.scripts_of(modality, settings)
-    folder = model_folder(model_of(modality, settings), FILES)
-    pooling = _pooling(folder)
+    batch_size = batch_size_of(modality, options, MAX_BATCH)
+    require("transformers", "torch")
+    folder = model_folder(model_of(modality, settings), (*FILES, *sentences.FILES))
+    pooling, prompts = pooling_of(modality, options, folder), prompts_of(modality, options, folder)
     files = sorted({path for pattern in FILES for path in folder.glob(pattern) if path.is_file()})
     if not any(path.suffix == ".safetensors" for path in files):
         raise EncoderError(f"{folder}: no model*.safetensors (weights in other formats are not read)")
-    made_by = Provenance("transformers", fingerprint(files, f"{VERSION}/{pooling}"), _dims(folder))
-    network = Once(lambda: _network(folder, pooling))
+    version = sentences.version(f"{VERSION}/{pooling}", prompts)
+    made_by = Provenance("transformers", fingerprint(files, version), _dims(folder))
+    network = Once(lambda: _network(folder, pooling, prompts))
 
     def adapted(adapters: Path) -> Embed:
         require("peft")
         # A second network, as one whose adapters are switched on and off would not be thread safe.
-        twin = Once(lambda: _with_adapters(_network(folder, pooling), adapters))
-        return lambda batch: embed(twin(), batch, batch_size)
+        twin = Once(lambda: _with_adapters(_network(folder, pooling, prompts), adapters))
+        return lambda batch: embed(twin(), prompts.queries(batch), batch_size)
 
     queries = learnt_queries(settings, made_by, adapted)
-    return texts.TextEncoder(modality, made_by, lambda batch: embed(network(), batch, batch_size), scripts, queries)
+    reading = texts.prompted(lambda batch: embed(network(), batch, batch_size), prompts)
+    return texts.TextEncoder(modality, made_by, reading, scripts, queries)
 
 
 def open_network(modality: str, settings: ModalitySettings) -> Network:
     """The bare network of a modality, to be trained. Raises what `load` and encoding the first text raise."""
     require("transformers", "torch")
-    folder = model_folder(model_of(modality, settings), FILES)
-    return _network(folder, _pooling(folder))
+    folder, options = model_folder(model_of(modality, settings), (*FILES, *sentences.FILES)), settings.model_extra or {}
+    return _network(folder, pooling_of(modality, options, folder), prompts_of(modality, options, folder))
 
 
 def _dims(folder: Path) -> int:
@@ -95,28 +100,7 @@ def _dims(folder: Path) -> int:
     raise EncoderError(f"{folder / 'config.json'}: names no width ({', '.join(WIDTHS)}): not a text model")
 
 
-def _pooling(folder: Path) -> str:
-    """`mean` or `cls`: as 1_Pooling/config.json says, mean without that file.
-
-    Raises EncoderError for another pooling and for further layers: without them the vectors would be wrong.
-    """
-    listed = folder / "modules.json"
-    modules = {str(m["type"]).rpartition(".")[2] for m in read_json(listed)} if listed.is_file() else set()
-    if modules - MODULES:
-        raise EncoderError(f"{listed}: the layers {', '.join(sorted(modules - MODULES))} are not supported")
-    path = folder / "1_Pooling" / "config.json"
-    if not path.is_file():
-        return "mean"
-    config = read_json(path)
-    old = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"}
-    on = [name for name, value in config.items() if name.startswith("pooling_mode_") and value is True]
-    modes = [config["pooling_mode"]] if "pooling_mode" in config else [old.get(name, name) for name in on]
-    if modes not in (["mean"], ["cls"]):
-        raise EncoderError(f"{path}: pooling {modes} is not supported, only mean or cls")
-    return str(modes[0])
-
-
-def _network(folder: Path, pooling: str) -> Network:
+def _network(folder: Path, pooling: str, prompts: Prompts) -> Network:
     import_torch()
     from transformers import AutoModel, AutoTokenizer
     from transformers.utils.logging import disable_progress_bar
@@ -127,7 +111,7 @@ def _network(folder: Path, pooling: str) -> Network:
         model = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True).eval()
     except Exception as error:  # whatever a broken folder makes of it: OSError, KeyError, SafetensorError, …
         raise EncoderError(f"{folder}: transformers cannot load this model: {error}") from error
-    return Network(tokenizer, model, pooling, _longest(folder, tokenizer, model))
+    return Network(tokenizer, model, pooling, prompts, _longest(folder, tokenizer, model))
 
 
 def _with_adapters(network: Network, adapters: Path) -> Network:
@@ -143,20 +127,15 @@ def _with_adapters(network: Network, adapters: Path) -> Network:
 
 def _longest(folder: Path, tokenizer: Any, model: Any) -> int:
     """The least of what the tokenizer, the model and sentence-transformers' own file allow, in tokens."""
-    limits = [tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", None)]
-    path = folder / "sentence_bert_config.json"
-    if path.is_file():
-        limits.append(read_json(path).get("max_seq_length"))
+    limits = [tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", None), *read_limits(folder)]
     return int(min(limit for limit in limits if limit))
 
 
 def embed(network: Network, batch: Sequence[str], batch_size: int) -> Matrix:
     """(n, dims) of n texts, run in the order of their lengths so that little of a batch is padding."""
     tokens = network.tokenizer(list(batch), truncation=True, max_length=network.longest)["input_ids"]
-    order = sorted(range(len(batch)), key=lambda i: len(tokens[i]))
     rows: dict[int, Any] = {}
-    for start in range(0, len(order), batch_size):
-        chosen = order[start : start + batch_size]
+    for chosen in batches(list(map(len, tokens)), batch_size):
         rows.update(zip(chosen, _run(network, [batch[i] for i in chosen]), strict=True))
     return np.stack([rows[i] for i in range(len(batch))])
 

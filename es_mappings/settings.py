@@ -141,10 +141,17 @@ class LexicalSettings(_Section):
 
 
 class MemberSettings(_Section):
-    """One of several encoders that make a modality's vectors together."""
+    """One of several encoders that make a modality's vectors together, with the options that such encoders share.
+
+    weight: of its cosine in the mean of all.
+    """
 
     encoder: str
     model: str
+    weight: float = Field(1.0, gt=0, le=100)
+    batch_size: int | None = None
+    pooling: str | None = None
+    prompts: dict[str, str] | None = None
 
 
 class ModalitySettings(BaseModel):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 from encoders.contract import Encoded, Encoder, unit
 from encoders.parts.queries import Embed, Queries, has_learnt
 from encoders.parts.scripts import NONE, SCRIPTS, script
+from encoders.parts.sentences import Prompts
 from encoders.parts.typed import readable
 from es_mappings.errors import BadInput, SettingsError
 from es_mappings.settings import ModalitySettings
@@ -106,8 +107,21 @@ def text_peer(modality: str, options: Mapping[str, Any], peers: Mapping[str, Enc
     return peer.bare if isinstance(peer, TextEncoder) else peer
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How the texts of items become vectors, and how queries do: some models read them differently."""
+
+    items: Embed
+    queries: Embed
+
+
+def prompted(embed: Embed, prompts: Prompts) -> Reading:
+    """As one network reads both, each behind its prompt."""
+    return Reading(lambda batch: embed(prompts.items(batch)), lambda batch: embed(prompts.queries(batch)))
+
+
 class TextEncoder:
-    """A text modality with one space; thread safe if `embed` is.
+    """A text modality with one space; thread safe if `reading` is.
 
     scripts: see `scripts_of`. queries: what it has learnt of queries, see `encoders.parts.queries`.
     """
@@ -116,16 +130,16 @@ class TextEncoder:
         self,
         modality: str,
         made_by: Provenance,
-        embed: Embed,
+        reading: Reading,
         scripts: frozenset[str] = frozenset(),
         queries: Queries | None = None,
     ) -> None:
         self._space = Space(modality, modality, made_by.dims)
         self._made_by = made_by if queries is None else replace(made_by, queries=queries.fingerprint)
-        self.embed = embed
+        self.reading = reading
         self._scripts = scripts
         self._queries = queries
-        self.bare = self if queries is None else TextEncoder(modality, made_by, embed, scripts)
+        self.bare = self if queries is None else TextEncoder(modality, made_by, reading, scripts)
         # A query's text is asked for again by the modalities that build on this one.
         self._remembered = lru_cache(maxsize=REMEMBERED)(self._vector)
 
@@ -150,7 +164,7 @@ class TextEncoder:
                 continue
             if text is not None:
                 texts[index] = text
-        rows = self.embed(list(texts.values())) if texts else ()
+        rows = self.reading.items(list(texts.values())) if texts else ()
         for index, row in zip(texts, rows, strict=True):
             try:
                 vectors[index] = unit(row, "text")
@@ -179,7 +193,7 @@ class TextEncoder:
                 continue
             if clean is not None and self._understands(clean):
                 cleaned[number] = clean
-        rows = self._embed_queries(list(cleaned.values()), self.embed) if cleaned else ()
+        rows = self._embed_queries(list(cleaned.values()), self.reading.queries) if cleaned else ()
         for number, row in zip(cleaned, rows, strict=True):
             try:
                 found[number] = unit(row, "text")
@@ -201,7 +215,7 @@ class TextEncoder:
         return vector
 
     def _embed_queries(self, texts: Sequence[str], bare: Embed) -> Matrix:
-        return self.embed(texts) if self._queries is None else self._queries.embed(texts, bare)
+        return self.reading.queries(texts) if self._queries is None else self._queries.embed(texts, bare)
 
     def _recall(self, texts: Sequence[str]) -> Matrix:
         """As the bare encoder has it, which other modalities ask too."""

