@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from encoders.contract import unit
 from es_mappings.errors import BadInput
 from es_mappings.types import Centre, Vector
 
@@ -30,9 +29,10 @@ def centred(vector: Vector, mean: Vector) -> Vector:
     Raises BadInput when nothing is left of it.
     """
     rest = vector - mean
-    if not float(np.linalg.norm(rest)) > LEAST_LENGTH:
+    length = float(np.linalg.norm(rest))
+    if not LEAST_LENGTH < length < np.inf:
         raise BadInput("centred vector: nothing is left without what all vectors share")
-    scaled: Vector = unit(rest[None, :], "centred vector")[0]
+    scaled: Vector = rest / np.float32(length)
     return scaled
 
 
