@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,19 @@ def search(shop: Settings) -> SearchService:
 @pytest.fixture
 def ring(tmp_path: Path) -> KeyRing:
     return KeyRing(tmp_path / "keys.json")
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Seconds stand still in the middle of a minute, and pass when it is called: rates are of sliding minutes."""
+    now = time.time() // 60 * 60 + 30
+
+    def pass_by(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    monkeypatch.setattr(time, "time", lambda: now)
+    return pass_by
 
 
 def served(shop: Settings, search: SearchService, keys: KeyRing | None, **service: Any) -> FlaskClient:
@@ -76,6 +91,7 @@ def test_a_key_opens_what_its_scope_says_until_it_is_revoked(
     assert "revoked" in problem(client.get("/v1/search?q=bed", headers=shown(secret)), 401)
 
 
+@pytest.mark.usefixtures("clock")
 def test_each_key_has_a_rate_of_its_own_and_an_invented_one_none(
     shop: Settings, search: SearchService, ring: KeyRing
 ) -> None:
@@ -92,6 +108,7 @@ def test_each_key_has_a_rate_of_its_own_and_an_invented_one_none(
     assert client.get("/healthz").status_code == 200
 
 
+@pytest.mark.usefixtures("clock")
 @pytest.mark.parametrize("rate", [3, 25])
 def test_an_explanation_counts_for_the_searches_that_it_costs(
     shop: Settings, search: SearchService, ring: KeyRing, rate: int
@@ -107,6 +124,26 @@ def test_an_explanation_counts_for_the_searches_that_it_costs(
     problem(client.get("/v1/config", headers=key), 429)
 
 
+def test_an_allowance_comes_back_little_by_little(
+    shop: Settings, search: SearchService, ring: KeyRing, clock: Callable[[float], None]
+) -> None:
+    client = served(shop, search, ring, requests_per_minute=4)
+    key = shown(ring.create("a", ["search"])[1])
+
+    def admitted() -> int:
+        return sum(client.get("/v1/config", headers=key).status_code == 200 for _ in range(6))
+
+    assert admitted() == 4
+    clock(29)
+    assert admitted() == 0
+    clock(16)
+    assert admitted() == 1
+    clock(60)
+    clock(60)
+    assert admitted() == 4
+
+
+@pytest.mark.usefixtures("clock")
 def test_a_public_service_searches_for_everybody_by_address(
     shop: Settings, search: SearchService, ring: KeyRing
 ) -> None:
