@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -119,8 +119,7 @@ def combine(
 
     Raises InvalidRequest for a term that cannot be encoded, and where terms cancel each other out.
     """
-    sums: dict[str, Vector] = {}
-    weights: dict[str, float] = {}
+    parts: dict[str, list[tuple[float, Vector]]] = {}
     degraded: dict[str, None] = {}
     for position, term in enumerate(terms):
         speaks_to = [m for m in encoders if term.modalities is None or m in term.modalities]
@@ -139,9 +138,8 @@ def combine(
         except BadInput as error:
             raise InvalidRequest.at(f"query[{position}]", str(error)) from error
         for space, vector in found.items():
-            sums[space] = sums.get(space, np.float32(0)) + np.float32(term.weight) * vector
-            weights[space] = weights.get(space, 0.0) + abs(term.weight)
-    return {space: _direction(total, weights[space]) for space, total in sums.items()}, tuple(degraded)
+            parts.setdefault(space, []).append((term.weight, vector))
+    return {space: _sum(weighted) for space, weighted in parts.items()}, tuple(degraded)
 
 
 def _encoded(
@@ -162,10 +160,13 @@ def _encoded(
 def _stored_vectors(
     term: ItemTerm, modalities: list[str], schema: Schema, stored: Callable[[str], StoredItem]
 ) -> dict[str, Vector]:
-    """The item's own vectors. A modality with several spaces answers with its first: the one of its items' features."""
-    item = stored(term.id)
+    """The item's own vectors, at unit length as those of an attached index need not be.
+
+    A modality with several spaces answers with its first: the one of its items' features.
+    """
+    vectors = stored(term.id).vectors
     first = {space.modality: space.name for space in reversed(schema.spaces)}
-    return {name: item.vectors[name] for m, name in first.items() if m in modalities and name in item.vectors}
+    return {name: _direction(vectors[name], 1.0) for m, name in first.items() if m in modalities and name in vectors}
 
 
 def _given_vector(
@@ -184,6 +185,14 @@ def _given_vector(
 def _centred(vector: Vector, centre: Centre | None, kind: str) -> Vector:
     """A user's vector stays as it was trained: what all users share is what everybody likes, and counts."""
     return vector if centre is None or kind == "user" else centred(vector, centre.queries.get(kind, centre.items))
+
+
+def _sum(weighted: Sequence[tuple[float, Vector]]) -> Vector:
+    """The direction of the sum of unit vectors. Of one alone it is that vector: the usual case, and a quick one."""
+    if len(weighted) == 1 and weighted[0][0] > 0:
+        return np.ascontiguousarray(weighted[0][1], dtype=np.float32)
+    total = sum((np.float32(weight) * vector for weight, vector in weighted), np.float32(0))
+    return _direction(np.asarray(total), sum(abs(weight) for weight, _ in weighted))
 
 
 def _direction(vector: Vector, weight: float) -> Vector:

@@ -26,7 +26,7 @@ UNTOLD = "no-store"
 
 def tell_browsers(app: Flask, origins: Sequence[str]) -> None:
     """origins: whose pages may call `/v1` from a browser, by CORS."""
-    told = dict(SECURITY)
+    told = {**SECURITY, "Cache-Control": UNTOLD}
     if origins:
         from flask_cors import CORS
 
@@ -42,9 +42,10 @@ def tell_browsers(app: Flask, origins: Sequence[str]) -> None:
 
     @app.after_request
     def tell(response: Response) -> Response:
+        given = {name.lower() for name, _ in response.headers}
         for name, value in told.items():
-            response.headers.setdefault(name, value)
-        response.headers.setdefault("Cache-Control", UNTOLD)
+            if name.lower() not in given:
+                response.headers.add(name, value)
         return response
 
 

@@ -17,9 +17,22 @@ from es_mappings.errors import EncoderError, InvalidRequest, NothingToSearch
 from es_mappings.provenance import Manifest, vectors_fingerprint
 from es_mappings.schema import Schema, build_schema
 from es_mappings.settings import EngineSettings
-from es_mappings.types import AllOf, Calibration, Centre, Has, OneOf, Provenance, Space, Term, TextTerm, Vector
+from es_mappings.types import (
+    AllOf,
+    Calibration,
+    Centre,
+    Has,
+    ItemTerm,
+    OneOf,
+    Provenance,
+    Space,
+    StoredItem,
+    Term,
+    TextTerm,
+    Vector,
+)
 from ingest.sinks import open_sink
-from query_api.planner import Planned, make_plan
+from query_api.planner import Planned, combine, make_plan
 from query_api.request import parse
 from query_api.searchers import Searcher, open_searcher
 
@@ -125,6 +138,18 @@ def test_an_item_asks_the_first_space_of_each_of_its_modalities(plan: Plans) -> 
     planned = plan({"query": [{"item": "known"}]})
     assert set(asked(planned)) == {"text", "image"}  # not image_words, and it has no graph vector
     assert planned.plan.exclude == ("known",)
+
+
+@pytest.mark.parametrize("length", [0.2, 3.0])
+def test_an_item_counts_by_the_direction_of_its_vector(schema: Schema, length: float) -> None:
+    """An attached index may hold vectors of any length."""
+    item = StoredItem("long", {}, {TEXT.name: direction(99, TEXT.dims) * np.float32(length)})
+    terms = [ItemTerm("long"), TextTerm("abc")]
+    found, _ = combine(terms, {"text": Seeded(TEXT)}, schema, {}, lambda _: item)
+    total = direction(99, TEXT.dims) + direction(3, TEXT.dims)
+    assert np.allclose(found[TEXT.name], total / np.linalg.norm(total), atol=1e-6)
+    alone, _ = combine(terms[:1], {"text": Seeded(TEXT)}, schema, {}, lambda _: item)
+    assert np.allclose(alone[TEXT.name], direction(99, TEXT.dims), atol=1e-6)
 
 
 def test_max_and_lexical_ask_for_what_they_use(plan: Plans) -> None:
