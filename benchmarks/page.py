@@ -11,7 +11,6 @@ pictures of docs/page.md are made anew in it.
 from __future__ import annotations
 
 import statistics
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +35,9 @@ NOTICE = """
 MIXED = "/?q=lamp&item=scopia-desk-lamp1&w=-0.5&entity=kind%3Alamp&w=0.6"
 
 
+@click.command(help=(__doc__ or "").partition("\n")[0])
+@click.argument("service", metavar="URL")
+@click.argument("folder", type=click.Path(path_type=Path), required=False)
 def main(service: str, folder: Path | None) -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
@@ -107,4 +109,4 @@ def keep(page: Page, file: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]) if len(sys.argv) > 2 else None)
+    main()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import socket
 import uuid
@@ -11,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pytest
 
@@ -19,6 +21,7 @@ from engines import ROOT, start_engine
 from es_mappings.cluster import connect
 from es_mappings.schema import build_schema
 from es_mappings.settings import EngineSettings, Settings, load_settings
+from maxcos.cli import main
 from query_api.querylog.entry import index_body
 from served import served
 from shells import commands, shell
@@ -476,6 +479,44 @@ def test_links_lead_somewhere(document: str) -> None:
     text = (ROOT / document).read_text("utf-8")
     for target in re.findall(r"\]\((?!https://)([^)#]+)\)", text):
         assert ((ROOT / document).parent / target).exists(), target
+
+
+COMMAND = r"^ {4}((?:maxcos [a-z]|python benchmarks/).*)$"
+SHOWN = [
+    pytest.param(shlex.split(line), id=line)
+    for document in DOCUMENTS
+    for line in re.findall(COMMAND, (ROOT / f"docs/{document}.md").read_text("utf-8"), re.MULTILINE)
+]
+"""Commands that stand indented: they take long, or need what is not everywhere, so they are not run."""
+
+
+@pytest.mark.parametrize("words", SHOWN)
+def test_what_is_not_run_is_understood(words: list[str]) -> None:
+    program, *rest = words
+    if program == "maxcos":
+        understand(rest)
+    else:
+        file, *given = rest
+        told = shell(f"PYTHONPATH=.:tests/support python {file} --help", ROOT)
+        assert {word for word in given if word.startswith("--")} <= set(re.findall(r"--[a-z-]+", told))
+
+
+def understand(words: list[str]) -> None:
+    """Raises what click does of a subcommand or an option that there is not."""
+    command: click.Command = main
+    while isinstance(command, click.Group):
+        _, found, words = command.resolve_command(click.Context(command), words)
+        assert found is not None
+        command = found
+    command.make_parser(click.Context(command)).parse_args(words)
+
+
+def test_the_commands_that_are_not_run_are_held_to_something() -> None:
+    assert len(SHOWN) >= 10
+    with pytest.raises(click.NoSuchOption):
+        understand(["eval", "--invented"])
+    with pytest.raises(click.UsageError):
+        understand(["invented"])
 
 
 def test_the_figures_on_speed_are_those_of_the_run() -> None:
