@@ -160,13 +160,13 @@ def _encoded(
 def _stored_vectors(
     term: ItemTerm, modalities: list[str], schema: Schema, stored: Callable[[str], StoredItem]
 ) -> dict[str, Vector]:
-    """The item's own vectors, at unit length as those of an attached index need not be.
+    """The item's own vectors, at unit length. Those of an attached index may be of any, and one of zeros says nothing.
 
     A modality with several spaces answers with its first: the one of its items' features.
     """
-    vectors = stored(term.id).vectors
+    vectors = {name: vector for name, vector in stored(term.id).vectors.items() if vector.any()}
     first = {space.modality: space.name for space in reversed(schema.spaces)}
-    return {name: _direction(vectors[name], 1.0) for m, name in first.items() if m in modalities and name in vectors}
+    return {name: _direction(vectors[name], 0.0) for m, name in first.items() if m in modalities and name in vectors}
 
 
 def _given_vector(

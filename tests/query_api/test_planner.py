@@ -152,6 +152,14 @@ def test_an_item_counts_by_the_direction_of_its_vector(schema: Schema, length: f
     assert np.allclose(alone[TEXT.name], direction(99, TEXT.dims), atol=1e-6)
 
 
+def test_an_item_s_vector_of_zeros_says_nothing(schema: Schema) -> None:
+    item = StoredItem("empty", {}, {TEXT.name: np.zeros(TEXT.dims, np.float32)})
+    encoders = {"text": Seeded(TEXT)}
+    assert combine([ItemTerm("empty")], encoders, schema, {}, lambda _: item) == ({}, ())
+    found, _ = combine([ItemTerm("empty"), TextTerm("abc")], encoders, schema, {}, lambda _: item)
+    assert np.allclose(found[TEXT.name], direction(3, TEXT.dims), atol=1e-6)
+
+
 def test_max_and_lexical_ask_for_what_they_use(plan: Plans) -> None:
     assert plan({"query": "abc", "fusion": {"method": "max"}}).plan.words is None
     lexical = plan({"query": "abc", "fusion": {"method": "lexical"}}).plan
