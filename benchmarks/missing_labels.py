@@ -57,7 +57,7 @@ def measure(language: str, removed: float, seed: int, folder: Path) -> Run:
     ]
     with closing(SearchService.from_settings(settings)) as service:
         queries = read_judged(files.queries("test"), files.qrels("test"), service.schema)
-        values = {system.name: per_query(ask(service, system, queries).rankings, queries) for system in systems}
+        values = {a.system.name: per_query(a.rankings, queries) for a in ask(service, systems, queries)}
     gains = {m: differences(values["hybrid"][m], {"text": values["text"][m]})[0] for m in values["text"]}
     return {
         "language": language,

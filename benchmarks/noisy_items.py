@@ -29,6 +29,7 @@ from typing import Any
 
 import click
 import numpy as np
+from noise import COLUMNS, cost, systems, values
 from PIL import Image, ImageFilter
 
 from encoders.contract import load_encoders
@@ -44,9 +45,7 @@ from ingest.sources import digest, read
 from maxcos.audit.report import audit
 from maxcos.evaluation.benchmark import build
 from maxcos.evaluation.datasets.files import Files
-from maxcos.evaluation.metrics import METRICS, Floats, differences, per_query
-from maxcos.evaluation.run import ask
-from maxcos.evaluation.systems import System
+from maxcos.evaluation.metrics import METRICS, Floats
 from maxcos.judgments import Judged, read_judged
 from query_api.service import SearchService
 
@@ -55,14 +54,7 @@ Encoders = Mapping[str, Any]
 Damage = Callable[[Sequence[Record], Files, Any], None]
 """Changes records, and the files beside them; knows the encoder of pictures."""
 
-SYSTEMS = (
-    System("lexical", "lexical"),
-    System("text", "max", "raw", ("english",)),
-    System("image", "max", "raw", ("image",)),
-    System("max raw", "max", "raw"),
-    System("max", "max"),
-    System("hybrid", "hybrid"),
-)
+SYSTEMS = systems("en", "image")
 MEASURED = 0.3
 """The share whose cost in quality is measured."""
 SHARES = (0.05, MEASURED)
@@ -216,15 +208,10 @@ def sampled(settings: Settings, files: Files, encoders: Encoders, most: int) -> 
     return random.Random(0).sample(queries, min(most, len(queries)))
 
 
-def answers(settings: Settings, queries: Sequence[Judged]) -> dict[str, Floats]:
+def answers(settings: Settings, queries: Sequence[Judged]) -> Mapping[str, Floats]:
     """By system the metric of each query."""
     with closing(SearchService.from_settings(settings)) as service:
-        return {s.name: per_query(ask(service, s, queries).rankings, queries)[METRICS[0]] for s in SYSTEMS}
-
-
-def costs(before: Floats, after: Floats) -> list[float]:
-    (found,) = differences(after, {"clean": before})
-    return [round(x, 4) for x in (before.mean(), after.mean(), found.mean, found.low, found.high)]
+        return values(service, SYSTEMS, queries)
 
 
 def audited(settings: Settings, touched: set[str]) -> dict[str, dict[str, int]]:
@@ -251,7 +238,7 @@ def quality(
     is_touched = np.array([bool(touched & query.grades.keys()) for query in queries])
     groups = {"all": np.ones_like(is_touched), "touched": is_touched, "untouched": ~is_touched}
     return {
-        group: {"queries": int(rows.sum()), **{name: costs(clean[name][rows], after[name][rows]) for name in clean}}
+        group: {"queries": int(rows.sum()), **{name: cost(clean[name][rows], after[name][rows]) for name in clean}}
         for group, rows in groups.items()
     }
 
@@ -263,7 +250,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path)
     given = parser.parse_args()
     clean_settings, files = build("emoji-en", given.folder, None, click.echo)
-    found: dict[str, Any] = {"metric": METRICS[0], "columns": ["clean", "damaged", "cost", "low", "high"]}
+    found: dict[str, Any] = {"metric": METRICS[0], "columns": COLUMNS}
     found |= {"quality": {}, "audit": {"nothing": {"damaged": 0, **audited(clean_settings, set())}}}
     encoders = load_encoders(clean_settings.modalities)
     queries = sampled(clean_settings, files, encoders, given.queries)

@@ -23,25 +23,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
+from noise import COLUMNS, TEXT, cost, systems, values
 
 from es_mappings.types import TextTerm
 from maxcos.evaluation.benchmark import build
 from maxcos.evaluation.datasets.files import SPLITS, Files
-from maxcos.evaluation.metrics import METRICS, Floats, differences, per_query
-from maxcos.evaluation.run import ask
-from maxcos.evaluation.systems import System
+from maxcos.evaluation.metrics import METRICS
 from maxcos.judgments import Judged, read_judged
 from query_api.service import SearchService
 
 Noise = Callable[[Judged, random.Random], str]
-TEXT = {"en": "english", "zh": "chinese"}
 FOREIGN = "😀🎉🔥👍🙏"
-
-
-def systems(language: str) -> list[System]:
-    text = System("text", "max", "raw", (TEXT[language],))
-    return [System("lexical", "lexical"), text, System("max raw", "max", "raw"), System("max", "max"),
-            System("hybrid", "hybrid")]  # fmt: skip
 
 
 # --- noises
@@ -132,25 +124,17 @@ def noisy(query: Judged, noise: Noise) -> Judged:
     return replace(query, query=text, terms=(TextTerm(text),))
 
 
-def values(service: SearchService, system: System, queries: Sequence[Judged]) -> Floats:
-    return per_query(ask(service, system, queries).rankings, queries)[METRICS[0]]
-
-
-def cost(before: Floats, after: Floats) -> list[float]:
-    (found,) = differences(after, {"clean": before})
-    return [round(x, 4) for x in (before.mean(), after.mean(), found.mean, found.low, found.high)]
-
-
 def measure(
     service: SearchService, language: str, queries: Sequence[Judged], kinds: Mapping[str, Noise]
 ) -> dict[str, object]:
-    clean = {system.name: values(service, system, queries) for system in systems(language)}
+    clean = values(service, systems(language), queries)
     told: dict[str, object] = {"queries": len(queries)}
     for kind, noise in kinds.items():
         asked = [noisy(query, noise) for query in queries]
         rows = [row for row, query in enumerate(asked) if query.query != queries[row].query]
         changed = [asked[row] for row in rows]
-        found = {s.name: cost(clean[s.name][rows], values(service, s, changed)) for s in systems(language)}
+        after = values(service, systems(language), changed)
+        found = {name: cost(clean[name][rows], after[name]) for name in clean}
         told[kind] = {"changed": len(changed), "example": [queries[rows[0]].query, changed[0].query], **found}
         click.echo(f"{language} {kind}: {json.dumps(told[kind], ensure_ascii=False)}", err=True)
     return told
@@ -163,7 +147,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path)
     given = parser.parse_args()
     built = {language: build(f"emoji-{language}", given.folder, None, click.echo) for language in TEXT}
-    found: dict[str, object] = {"metric": METRICS[0], "columns": ["clean", "noisy", "cost", "low", "high"]}
+    found: dict[str, object] = {"metric": METRICS[0], "columns": COLUMNS}
     for language, (settings, files) in built.items():
         (others,) = (other for name, (_, other) in built.items() if name != language)
         with closing(SearchService.from_settings(settings)) as service:

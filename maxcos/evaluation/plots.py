@@ -42,7 +42,9 @@ def cost(rows: Sequence[Row]) -> str:
         for row in rows:
             axis.plot(row.ms, row.metrics[METRICS[0]].mean, "o", color=COLOURS[0])
             axis.annotate(row.system, (row.ms, row.metrics[METRICS[0]].mean), (4, 3), textcoords="offset points")
-        axis.set(xlabel="median ms of a query", ylabel=METRICS[0], xlim=(0, None), ylim=(0, None))
+        axis.set(
+            xlabel="median ms of a query whose vectors are known", ylabel=METRICS[0], xlim=(0, None), ylim=(0, None)
+        )
         axis.grid(alpha=0.3)
 
     return _svg((6, 3.2), draw)

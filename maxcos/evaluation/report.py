@@ -32,7 +32,8 @@ COMPARED = (DEFAULT, "max")
 class Row:
     """One system on one group of queries.
 
-    metrics: means by metric. ms: the median milliseconds of a query. answered: how many queries reached anything.
+    metrics: means by metric. ms: the median milliseconds of a query whose vectors are known. answered: how many queries
+    reached anything.
     differences: by metric, from the systems it is compared with.
     """
 
@@ -45,10 +46,11 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Queries of one language, or all of them."""
+    """Queries of one language, or all of them. encoding_ms: the median milliseconds that making all vectors takes."""
 
     language: str
     queries: int
+    encoding_ms: float
     rows: Sequence[Row]
 
 
@@ -90,7 +92,7 @@ def evaluate(settings: Settings, queries: Path, qrels: Path, *, ablate: bool = F
         service.warm()
         chosen = systems(service.schema.modalities, calibrated=fitted, ablate=ablate)
         with tqdm(desc="eval", total=len(chosen) * len(judged), unit=" queries", disable=None) as bar:
-            answers = [ask(service, system, judged, bar.update) for system in chosen]
+            answers = ask(service, chosen, judged, bar.update)
     return make_report(settings, judged, answers, items=items, fitted=fitted)
 
 
@@ -132,7 +134,8 @@ def _group(
     queries = [query for query, is_inside in zip(judged, inside, strict=True) if is_inside]
     chosen = {name: {metric: found[inside] for metric, found in by.items()} for name, by in values.items()}
     rows = [_row(answer, queries, chosen) for answer in answers]
-    return Group(language, len(queries), rows)
+    encoding = [sum(answer.encoding.get(query.id, 0.0) for answer in answers) for query in queries]
+    return Group(language, len(queries), _median(encoding), rows)
 
 
 def _row(answer: Answers, queries: Sequence[Judged], values: Mapping[str, Mapping[str, Floats]]) -> Row:
@@ -142,7 +145,7 @@ def _row(answer: Answers, queries: Sequence[Judged], values: Mapping[str, Mappin
     return Row(
         system=name,
         metrics={metric: mean(values[name][metric]) for metric in METRICS},
-        ms=round(median(times), 2) if times else 0.0,
+        ms=_median(times),
         answered=len(times),
         differences={
             metric: differences(values[name][metric], {other: values[other][metric] for other in others})
@@ -150,6 +153,10 @@ def _row(answer: Answers, queries: Sequence[Judged], values: Mapping[str, Mappin
             if others
         },
     )
+
+
+def _median(times: Sequence[float]) -> float:
+    return round(median(times), 2) if times else 0.0
 
 
 def _result(
@@ -174,7 +181,7 @@ def print_report(report: Report) -> None:
     of = f"{report.items} items of {report.index!r} on {report.engine}"
     click.echo(f"{of}, {'calibrated' if report.fitted else 'not calibrated'}")
     for group in report.groups:
-        click.echo(f"\n{group.language}: {group.queries} queries")
+        click.echo(f"\n{group.language}: {group.queries} queries, whose vectors take {group.encoding_ms:.1f} ms more")
         click.echo(f"{'':<24}" + "".join(f"{metric:>9}{'95 % interval':>16}" for metric in METRICS) + f"{'ms':>8}")
         for row in group.rows:
             shown = "".join(f"{m.mean:>9.3f}{f'{m.low:.3f} to {m.high:.3f}':>16}" for m in row.metrics.values())

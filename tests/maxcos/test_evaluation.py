@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from maxcos.evaluation.report import Report, evaluate, make_report
 from maxcos.evaluation.run import Answers, ask
 from maxcos.evaluation.systems import System, systems
 from maxcos.judgments import Judged
+from query_api.remembered import QueryVectors
 from query_api.service import SearchService
 
 
@@ -115,7 +117,9 @@ def test_differences_are_paired_and_corrected_for_their_number() -> None:
 
 def answers(name: str, rankings: dict[str, tuple[str, ...]]) -> Answers:
     system = System(name, "hybrid")
-    return Answers(system, rankings, dict.fromkeys(rankings, 2.5), {"text": 3, "lexical": 1}, 0)
+    made = {"lexical": 0.0, "text": 20.0}.get(name, 0.25)
+    winners = Counter({"text": 3, "lexical": 1})
+    return Answers(system, rankings, dict.fromkeys(rankings, 2.5), dict.fromkeys(rankings, made), winners)
 
 
 def small_report() -> Report:
@@ -144,6 +148,12 @@ def test_a_report_has_a_group_for_each_language() -> None:
     chinese = {row.system: row.metrics["RR@10"].mean for row in report.groups[2].rows}
     assert chinese == {"lexical": 0.5, "text": 0, "max": 0, "hybrid": 1}
     assert best_part(report) == "lexical"
+
+
+def test_what_a_query_costs_is_told_apart_from_making_its_vectors() -> None:
+    report = small_report()
+    assert [row.ms for row in report.groups[0].rows] == [2.5] * 4
+    assert [group.encoding_ms for group in report.groups] == [20.25, 20.5, 0.25]
 
 
 def test_the_page_stands_alone_and_escapes_what_it_shows() -> None:
@@ -196,14 +206,30 @@ def test_what_is_measured_is_what_users_get(shop: Settings, files: tuple[Path, P
     rows = {row.system: row for row in report.groups[0].rows}
     assert rows["text"].metrics["nDCG@10"].mean > 0
     assert rows["graph"].answered == 3  # of "grmblfx" it knows nothing
+    assert report.groups[0].encoding_ms > 0
     assert sum(report.winners["lexical"].values()) == sum(len(q.first["lexical"]) for q in report.queries)
     service.close()
+
+
+def test_a_vector_is_made_for_the_first_system_that_wants_it(shop: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[tuple[str, str]] = []
+    put = QueryVectors.put
+    monkeypatch.setattr(
+        QueryVectors, "put", lambda self, key, v: (made.append((key[0], key[2].text)), put(self, key, v))
+    )
+    monkeypatch.setattr("query_api.service.QueryVectors", lambda: QueryVectors(most=8))
+    service = SearchService.from_settings(shop)
+    queries = [judged(str(n), {"scopia-chair": 1}, f"sofa {n}") for n in range(9)]
+    first, second = ask(service, [System("text", "max", "raw", ("text",)), System("hybrid", "hybrid")], queries)
+    service.close()
+    assert [text for modality, text in made if modality == "text"] == [f"sofa {n}" for n in range(9)]
+    assert all(a.encoding[q.id] > 0 and a.milliseconds[q.id] > 0 for a in (first, second) for q in queries)
 
 
 def test_a_query_that_the_index_refuses_is_named(shop: Settings) -> None:
     service = SearchService.from_settings(shop)
     with pytest.raises(JudgmentsError, match=r"query 'lost': query\[0\]\.item: .*'nowhere'"):
-        ask(service, System("hybrid", "hybrid"), [judged("lost", {}, [{"item": "nowhere"}])])
+        ask(service, [System("hybrid", "hybrid")], [judged("lost", {}, [{"item": "nowhere"}])])
     service.close()
 
 
