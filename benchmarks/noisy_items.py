@@ -120,7 +120,7 @@ def adversarial_picture(records: Sequence[Record], files: Files, encoder: Any) -
     """Each towards the next one's features."""
     import torch
 
-    network = encoder._network()
+    network = encoder._network().network
     mean, deviation = (torch.tensor(numbers)[:, None, None] for numbers in (network.mean, network.deviation))
 
     def features(pixels: Any) -> Any:

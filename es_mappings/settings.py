@@ -158,17 +158,19 @@ class ModalitySettings(BaseModel):
     """One modality. Further names are options of its encoder, which refuses those it does not know.
 
     relations: by a record's field the relation of the knowledge graph that its values stand in to the item; an option
-    too, but one that decides what is read of a record. members: of an ensemble.
+    too, but one that decides what is read of a record. members: of an ensemble. of: the modalities that one is made of,
+    whose fields are its source.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
     encoder: str
     model: str | None = None
-    source: tuple[str, ...]
+    source: tuple[str, ...] = ()
     weight: float = Field(1.0, ge=0)
     relations: dict[str, str] = Field(default_factory=dict)
     members: tuple[MemberSettings, ...] = ()
+    of: tuple[str, ...] = ()
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -180,9 +182,15 @@ class ModalitySettings(BaseModel):
     def _one_or_many(cls, source: Any) -> Any:
         return (source,) if isinstance(source, str) else source
 
+    @model_validator(mode="after")
+    def _reads_something(self) -> Self:
+        if bool(self.source) == bool(self.of):
+            raise ValueError("name the fields that it reads as source, or the modalities that it is made of as of")
+        return self
+
     def options(self, *known: str) -> dict[str, Any]:
         """The encoder's own options. Raises SettingsError when one of them is not in `known`."""
-        own = {"relations": self.relations, "members": self.members}
+        own = {"relations": self.relations, "members": self.members, "of": self.of}
         given = {**(self.model_extra or {}), **{name: value for name, value in own.items() if value}}
         unknown = sorted(set(given) - set(known))
         if unknown:
@@ -273,6 +281,11 @@ class Settings(BaseSettings):
                     f"and none of {', '.join(sorted(NO_MODALITIES))}"
                 )
         return modalities
+
+    def fields_of(self, modality: str) -> tuple[str, ...]:
+        """The fields of a record that decide the vectors of a modality, also of one that is made of others."""
+        one = self.modalities[modality]
+        return one.fields or tuple(dict.fromkeys(field for name in one.of for field in self.fields_of(name)))
 
     @model_validator(mode="after")
     def _log_of_its_own(self) -> Self:

@@ -40,8 +40,14 @@ class Encoding:
         return tuple(name for name in self.encoders if self.only is None or name in self.only)
 
     def values(self, item: Item, modality: str) -> list[Any]:
-        """The values of an item that its encoder reads, then those of its relations; absent ones are left out."""
+        """The values of an item that its encoder reads, then those of its relations; absent ones are left out.
+
+        Of a modality that is made of others a list of each one's values; none where all of them are empty.
+        """
         settings = self.modalities[modality]
+        if settings.of:
+            each = [self.values(item, name) for name in settings.of]
+            return each if any(each) else []
         values = [value for name in settings.source if (value := lookup(item.source, name)) is not None]
         related = {name: value for name in settings.relations if (value := lookup(item.source, name)) is not None}
         return [*values, Fields(related)] if related else values

@@ -130,7 +130,9 @@ def _chosen(encoders: Mapping[str, Encoder], modality: str | None) -> tuple[str,
         if modality in (None, name) and isinstance(encoder, Alignable) and encoder.ground is not None:
             return name, encoder, encoder.ground
     what = f"the modality {modality!r} cannot" if modality else "no modality can"
-    raise AlignmentError(f"{what} be aligned: it takes the encoder torchvision or graph, and a text encoder before it")
+    raise AlignmentError(
+        f"{what} be aligned: it takes the encoder torchvision, graph or joint, and a text encoder before it"
+    )
 
 
 def _encoded(

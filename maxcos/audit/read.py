@@ -87,8 +87,8 @@ def gather(batches: Iterable[Sequence[StoredItem]], schema: Schema, settings: Se
         texts.append(_digest(*(_plain(value) for name in written for value in _values(item, name))))
         shown = [settings.page.image] if settings.page.image else read
         pictures.append(_digest(*(_bytes(path) for path in files(item, shown, settings))))
-        for modality, made in settings.modalities.items():
-            sources[modality].append(_source(item, made.fields, settings))
+        for modality in settings.modalities:
+            sources[modality].append(_source(item, settings.fields_of(modality), settings))
         valid: dict[str, Vector] = {}
         for space in schema.spaces:
             vector = item.vectors.get(space.name)

@@ -97,6 +97,25 @@ def encoded(images: TorchvisionEncoder, base: Path) -> Encoded:
     return images.encode_items([[f"pictures/{name}.png"] for name in DRAWINGS], base)
 
 
+def test_a_picture_goes_through_the_network_once(
+    images: TorchvisionEncoder, base: Path, encoded: Encoded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = torchvision._Network.run
+    seen: list[int] = []
+    monkeypatch.setattr(torchvision._Network, "run", lambda self, batch: (seen.append(len(batch)), run(self, batch))[1])
+    network = torchvision._Remembering(images._network().network, most=3)
+    pixels = [network.pixels(draw()) for draw in DRAWINGS.values()]
+    first, _ = network.run(np.stack([pixels[0], pixels[1], pixels[0]]))
+    again, _ = network.run(np.stack([pixels[1], pixels[2]]))
+    assert seen == [2, 1]
+    np.testing.assert_array_equal(first[0], first[2])
+    np.testing.assert_array_equal(first[1], again[0])
+    wanted = encoded.vectors["image"][2]
+    np.testing.assert_allclose(again[1] / np.linalg.norm(again[1]), wanted, atol=1e-5)
+    network.run(np.stack(pixels))  # more than it remembers
+    assert seen == [2, 1, 1] and len(network._seen) == 3
+
+
 def settings(weights: Callable[[str], str], **options: Any) -> ModalitySettings:
     return ModalitySettings(encoder="torchvision", model=weights(MOBILENET), source=("image",), **options)
 
