@@ -3,9 +3,10 @@
     python benchmarks/missing_labels.py --folder benchmark --output FILE --plot FILE.png
     python benchmarks/missing_labels.py --from FILE --plot FILE.png
 
-For each language and share: words alone, text alone, and everything together, on the test half of the queries. Masks
-are drawn at random: three where half of the labels are gone, else one. FILE keeps what has been measured, and the same
-command goes on from there. Needs the extras text, image, graph, eval, train.
+For each language and share: words alone, each modality alone, and everything together, on the test half of the queries:
+by raw cosines, calibrated without judgments, and calibrated (`judged`) by those of the dev half. Masks are drawn at
+random: three where half of the labels are gone, else one. FILE keeps what has been measured, and the same command goes
+on from there. Needs the extras text, image, graph, eval, train.
 """
 
 from __future__ import annotations
@@ -22,11 +23,13 @@ import click
 import numpy as np
 
 from encoders import torchvision
+from es_mappings.settings import Settings
+from maxcos.calibration.run import calibrate
 from maxcos.demo import cache_folder
 from maxcos.evaluation.benchmark import BENCHMARKS, prepare
 from maxcos.evaluation.datasets.emoji import write_emoji
 from maxcos.evaluation.datasets.files import Files
-from maxcos.evaluation.metrics import differences, mean, per_query
+from maxcos.evaluation.metrics import Floats, differences, mean, per_query
 from maxcos.evaluation.run import ask
 from maxcos.evaluation.systems import System
 from maxcos.judgments import read_judged
@@ -36,14 +39,21 @@ TEXT = {"en": "english", "zh": "chinese"}
 LANGUAGES = {"en": "English", "zh": "Chinese"}
 SHARES = (0.5, 0.0, 1.0, 0.75, 0.25)
 MASKS = {0.5: 3}
-SHOWN = {"lexical": "words", "text": "text vectors", "hybrid": "text, pictures, graph and words"}
+TOGETHER = ("hybrid", "hybrid raw", "hybrid judged")
+SHOWN = {
+    "lexical": ("words", "#7f7f7f"),
+    "text": ("text vectors", "#d97b29"),
+    "hybrid": ("everything", "#3b6fb6"),
+    "hybrid judged": ("everything, calibrated by judgments", "#1b9e77"),
+}
+"""Systems of the plot, with their names and colours."""
 METRICS = {"nDCG@10": "nDCG@10", "R@100": "recall@100"}
 
 Run = Mapping[str, Any]
 
 
 def measure(language: str, removed: float, seed: int, folder: Path) -> Run:
-    """One mask: the means of every system, and what the hybrid has over the text alone."""
+    """One mask: the means of every system, and what everything together has over the text alone."""
     files = Files(folder / f"emoji-{language}-{round(removed * 100)}-{seed}")
     write_emoji(files, cache_folder(), cache_folder() / "models", (language,), removed, seed)
     settings = prepare(BENCHMARKS[f"emoji-{language}"], files, None)
@@ -52,21 +62,37 @@ def measure(language: str, removed: float, seed: int, folder: Path) -> Run:
         System("text", "max", "raw", (TEXT[language],)),
         System("image", "max", "raw", ("image",)),
         System("graph", "max", "raw", ("graph",)),
+        System("joint", "max", "raw", ("joint",)),
+        System("max raw", "max", "raw"),
+        System("hybrid raw", "hybrid", "raw"),
         System("max", "max"),
         System("hybrid", "hybrid"),
     ]
-    with closing(SearchService.from_settings(settings)) as service:
-        queries = read_judged(files.queries("test"), files.qrels("test"), service.schema)
-        values = {a.system.name: per_query(a.rankings, queries) for a in ask(service, systems, queries)}
-    gains = {m: differences(values["hybrid"][m], {"text": values["text"][m]})[0] for m in values["text"]}
+    queries, values = answers(settings, files, systems)
+    calibrate(settings, judged=(files.queries("dev"), files.qrels("dev")))
+    _, judged = answers(settings, files, systems[-2:])
+    values |= {f"{name} judged": found for name, found in judged.items()}
     return {
         "language": language,
         "removed": removed,
         "mask": seed,
-        "queries": len(queries),
+        "queries": queries,
         "means": {name: {m: round(mean(v).mean, 4) for m, v in by.items()} for name, by in values.items()},
-        "hybrid over text": {m: [round(x, 4) for x in (d.mean, d.low, d.high)] for m, d in gains.items()},
+        **{f"{name} over text": gains(values[name], values["text"]) for name in TOGETHER},
     }
+
+
+def answers(settings: Settings, files: Files, systems: Sequence[System]) -> tuple[int, dict[str, dict[str, Floats]]]:
+    """How many queries the test half has, and by system their metrics."""
+    with closing(SearchService.from_settings(settings)) as service:
+        queries = read_judged(files.queries("test"), files.qrels("test"), service.schema)
+        return len(queries), {a.system.name: per_query(a.rankings, queries) for a in ask(service, systems, queries)}
+
+
+def gains(values: Mapping[str, Floats], others: Mapping[str, Floats]) -> dict[str, list[float]]:
+    """By metric the mean of the differences, and its interval."""
+    found = {metric: differences(own, {"others": others[metric]})[0] for metric, own in values.items()}
+    return {metric: [round(x, 4) for x in (d.mean, d.low, d.high)] for metric, d in found.items()}
 
 
 def remember_pictures() -> None:
@@ -102,7 +128,7 @@ def plot(runs: Sequence[Run], output: Path) -> None:
     for row, (metric, called) in enumerate(METRICS.items()):
         for column, language in enumerate(languages):
             axis = axes[row][column]
-            for (system, name), colour in zip(SHOWN.items(), ("#7f7f7f", "#d97b29", "#3b6fb6"), strict=True):
+            for system, (name, colour) in SHOWN.items():
                 own = [run for run in runs if run["language"] == language]
                 shares = sorted({run["removed"] for run in own})
                 points = [[run["means"][system][metric] for run in own if run["removed"] == share] for share in shares]

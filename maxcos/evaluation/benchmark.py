@@ -42,13 +42,13 @@ class Benchmark:
 
 
 def _emoji(*languages: str) -> Benchmark:
-    others = (other for other in (*emoji.LANGUAGES, *emoji.OTHER_LANGUAGES) if other not in languages)
+    others = [other for other in emoji.LANGUAGES if other not in languages] or emoji.OTHER_LANGUAGES
     return Benchmark(
         about=f"1,852 emoji with a label in {' and '.join(languages)}, asked for by Unicode's keywords",
         notice=emoji.NOTICE,
         write=lambda files, cache, models: emoji.write_emoji(files, cache, models, languages),
         held_out=tuple(f"label_{other}" for other in others),
-        aligned=("image", "graph"),
+        aligned=("image", "graph", "joint"),
     )
 
 

