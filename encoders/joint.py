@@ -24,6 +24,7 @@ from es_mappings.types import Matrix, Provenance, Space, Term, TextTerm, Vector
 
 VERSION = "joint-1"
 """Part of the fingerprint: raise it when the same modalities give other vectors."""
+FEATURES = "features"
 
 
 def load(modality: str, settings: ModalitySettings, peers: Mapping[str, Encoder]) -> JointEncoder:
@@ -54,7 +55,7 @@ def _member(modality: str, name: str, peers: Mapping[str, Encoder]) -> Encoder:
 
 
 class JointEncoder:
-    """Its space has the members' first ones side by side; with heads it has a second one, of the items among texts.
+    """One space, of the items' places among texts; without heads no item has one.
 
     align: a file of heads, None for none. An item's values are a list of each member's. An item that a member knows
     nothing of has zeros there. What a member cannot read it tells itself, so nothing is an error here.
@@ -65,37 +66,41 @@ class JointEncoder:
     ) -> None:
         self._members, self._texts = tuple(members.values()), texts
         self._own = [member.spaces[0] for member in self._members]
-        features = Space(modality, modality, sum(space.dims for space in self._own))
+        words = texts.spaces[0]
+        self._space = Space(modality, modality, words.dims, items=False)
+        self.spaces: tuple[Space, ...] = (self._space,)
         made = (m.provenance[space.name].fingerprint for m, space in zip(self._members, self._own, strict=True))
-        version, words = "/".join([VERSION, *made]), texts.spaces[0]
-        both = f"{version}/{texts.provenance[words.name].fingerprint}"
-        self.spaces: tuple[Space, ...] = (features,)
-        self.provenance: Mapping[str, Provenance] = {modality: Provenance("joint", _short(version), features.dims)}
-        self.ground: Ground | None = Ground(modality, None, "", texts, _short(both))
+        version = "/".join([VERSION, *made, texts.provenance[words.name].fingerprint])
+        self.ground: Ground | None = Ground(FEATURES, None, "", texts, _short(version))
         self.alignment: Alignment | None = None
         if align is not None:
-            self.alignment = read_alignment(align, self.ground, features.dims, words.dims)
-            placed = Space(f"{modality}_words", modality, words.dims)
-            self.spaces = (features, placed)
-            heads = _short(f"{both}/{self.alignment.fingerprint}")
-            self.provenance = {**self.provenance, placed.name: Provenance("joint", heads, placed.dims)}
+            self.alignment = read_alignment(align, self.ground, sum(space.dims for space in self._own), words.dims)
+            version = f"{version}/{self.alignment.fingerprint}"
+        self.provenance: Mapping[str, Provenance] = {modality: Provenance("joint", _short(version), words.dims)}
 
     def encode_items(self, values: Sequence[Sequence[Any]], base: Path) -> Encoded:
         """See the contract and the class."""
-        found = self._side_by_side(values, base)
-        rows = [row for row, vector in enumerate(found) if vector.any()]
-        vectors: dict[str, list[Vector | None]] = {space.name: [None] * len(values) for space in self.spaces}
-        if not rows:
-            return Encoded(vectors)
-        matrices = [unit(found[rows], "joint")]
+        vectors: list[Vector | None] = [None] * len(values)
         if self.alignment is not None:
-            nothing = np.zeros((len(rows), self.spaces[1].dims), dtype=np.float32)
-            keys = self.keys([values[row] for row in rows], base)
-            matrices.append(unit(self.alignment.place(matrices[0], nothing, keys), "joint"))
-        for space, matrix in zip(self.spaces, matrices, strict=True):
-            for row, vector in zip(rows, matrix, strict=True):
-                vectors[space.name][row] = vector
-        return Encoded(vectors)
+            (seen,) = self.features(values, base).vectors.values()
+            rows = [row for row, vector in enumerate(seen) if vector is not None]
+            features = np.array([vector for vector in seen if vector is not None], dtype=np.float32)
+            for row, vector in zip(rows, self._placed(self.alignment, features, values, rows, base), strict=True):
+                vectors[row] = vector
+        return Encoded({self._space.name: vectors})
+
+    def _placed(
+        self, heads: Alignment, features: Matrix, values: Sequence[Sequence[Any]], rows: Sequence[int], base: Path
+    ) -> Matrix:
+        if not rows:
+            return features
+        nothing = np.zeros((len(rows), self._space.dims), dtype=np.float32)
+        return unit(heads.place(features, nothing, self.keys([values[row] for row in rows], base)), "joint")
+
+    def features(self, values: Sequence[Sequence[Any]], base: Path) -> Encoded:
+        """See `encoders.parts.alignment.Alignable`: the members' vectors side by side."""
+        found = self._side_by_side(values, base)
+        return Encoded({FEATURES: [unit(vector[None], "joint")[0] if vector.any() else None for vector in found]})
 
     def _side_by_side(self, values: Sequence[Sequence[Any]], base: Path) -> Matrix:
         """(n, dims), zero where a member has no vector."""
@@ -129,7 +134,7 @@ class JointEncoder:
         if self.alignment is None or not isinstance(term, TextTerm):
             return {}
         text = self._texts.encode_query(term).get(self._texts.spaces[0].name)
-        return {} if text is None else {self.spaces[1].name: self.alignment.query(text)}
+        return {} if text is None else {self._space.name: self.alignment.query(text)}
 
 
 def _digest(text: str) -> str:

@@ -159,6 +159,10 @@ class TorchvisionEncoder:
                 self._encode(present, network, keys, vectors, errors)
         return Encoded(vectors, errors)
 
+    def features(self, values: Sequence[Sequence[Any]], base: Path) -> Encoded:
+        """See `encoders.parts.alignment.Alignable`: what a picture looks like, and where it is without heads."""
+        return self.encode_items(values, base)
+
     def digest_items(self, values: Sequence[Sequence[Any]], base: Path) -> list[Any]:
         """See `encoders.contract.ReadsFiles`."""
         return digests(values, base)

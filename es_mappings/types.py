@@ -25,12 +25,14 @@ class Space:
     """Vectors that may be compared with each other: one vector field of the index.
 
     A modality has one space, or several where one cannot serve every kind of query (`image` for pictures against
-    pictures, `image_words` for words against pictures). `name` is the field's name, `modality` who wins with it.
+    pictures, `image_words` for words against pictures). `name` is the field's name, `modality` who wins with it. items:
+    whether the vector of an item may ask for others like it.
     """
 
     name: str
     modality: str
     dims: int
+    items: bool = True
 
 
 @dataclass(frozen=True, slots=True)

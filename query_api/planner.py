@@ -162,10 +162,11 @@ def _stored_vectors(
 ) -> dict[str, Vector]:
     """The item's own vectors, at unit length. Those of an attached index may be of any, and one of zeros says nothing.
 
-    A modality with several spaces answers with its first: the one of its items' features.
+    A modality with several spaces answers with its first, the one of its items' features, and one that is made of
+    others leaves the answer to them.
     """
     vectors = {name: vector for name, vector in stored(term.id).vectors.items() if vector.any()}
-    first = {space.modality: space.name for space in reversed(schema.spaces)}
+    first = {space.modality: space.name for space in reversed(schema.spaces) if space.items}
     return {name: _direction(vectors[name], 0.0) for m, name in first.items() if m in modalities and name in vectors}
 
 

@@ -23,7 +23,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from encoders.contract import Encoder, unit
+from encoders.contract import Encoded, Encoder, unit
 from encoders.parts.arrays import mapped_arrays
 from encoders.parts.weights import fingerprint
 from es_mappings.errors import EncoderError
@@ -40,7 +40,7 @@ Folds = NDArray[np.uint8]
 class Ground:
     """What heads stand on.
 
-    features: the space whose vectors they read. base: the space whose vectors, as they are without heads, they correct,
+    features: what `Alignable.features` calls the vectors that they read. base: what it calls those that they correct,
     None where there are none. method: how those are made, for people. texts: the encoder among whose vectors they place
     things. made_of: a fingerprint of all of them.
     """
@@ -63,6 +63,9 @@ class Alignable(Protocol):
     @property
     def ground(self) -> Ground | None:
         """None without a text encoder beside it."""
+
+    def features(self, values: Sequence[Sequence[Any]], base: Path) -> Encoded:
+        """The unit vectors that heads are made of, under the names of `ground`; the arguments are `encode_items`'."""
 
     def keys(self, values: Sequence[Sequence[Any]], base: Path) -> Keys:
         """(n,) digests of what the items' features are made of, 0 for nothing; the arguments are `encode_items`'."""

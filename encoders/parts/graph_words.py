@@ -93,6 +93,10 @@ class GraphAmongTexts(GraphEncoder):
         text = self._texts.encode_query(term).get(self._texts.spaces[0].name)
         return {} if text is None else {self._words.name: self.alignment.query(text)}
 
+    def features(self, values: Sequence[Sequence[Any]], base: Path) -> Encoded:
+        """See `encoders.parts.alignment.Alignable`: the nodes."""
+        return super().encode_items(values, base)
+
     def keys(self, values: Sequence[Sequence[Any]], base: Path) -> Keys:
         """See `encoders.parts.alignment.Alignable`: of each item's entity."""
         named = ([value for value in item if not isinstance(value, Fields)] for item in values)

@@ -145,9 +145,12 @@ def _encoded(
     with tqdm(total=len(items), desc=f"align: {name}", unit=" items", disable=None) as bar:
         for start in range(0, len(items), BATCH):
             batch = [Item(item.id, item.source) for item in items[start : start + BATCH]]
-            encoded, _ = encoding.encode(batch)
-            vectors += [one.vectors for one in encoded]
-            keys.append(encoder.keys([encoding.values(item, name) for item in batch], settings.page.media))
+            values = [encoding.values(item, name) for item in batch]
+            columns = encoder.features(values, settings.page.media).vectors
+            vectors += [
+                {k: v for k, own in columns.items() if (v := own[row]) is not None} for row in range(len(batch))
+            ]
+            keys.append(encoder.keys(values, settings.page.media))
             bar.update(len(batch))
     return vectors, np.concatenate(keys)
 

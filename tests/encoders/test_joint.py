@@ -40,6 +40,9 @@ class Known:
     def encode_query(self, term: Term) -> Mapping[str, Vector]:
         return {}
 
+    def features(self, values: Sequence[Sequence[Any]], base: Path) -> Encoded:
+        return self.encode_items(values, base)
+
     def keys(self, values: Sequence[Sequence[Any]], base: Path) -> Keys:
         return np.array([key_of(item[0].encode().hex().ljust(16, "0")) if item else 0 for item in values], np.uint64)
 
@@ -69,16 +72,20 @@ def side_by_side() -> Matrix:
     return np.array([both, [1, 0, 0, 0, 0], [0, 0, 2 / 3, 2 / 3, 1 / 3]], np.float32)
 
 
-def test_the_vectors_of_its_modalities_stand_side_by_side(peers: dict[str, Encoder]) -> None:
+def test_heads_read_the_vectors_of_its_modalities_side_by_side(peers: dict[str, Encoder]) -> None:
     encoder = load(peers)
-    assert encoder.spaces == (Space("joint", "joint", 5),)
-    found = encoder.encode_items(VALUES, Path())
-    vectors = found.vectors["joint"]
+    assert encoder.spaces == (Space("joint", "joint", DIMS, items=False),)
+    found = encoder.features(VALUES, Path())
+    assert encoder.ground is not None
+    vectors = found.vectors[encoder.ground.features]
     np.testing.assert_allclose(np.stack([v for v in vectors[:3] if v is not None]), side_by_side(), atol=1e-6)
     assert vectors[3:] == [None, None]
-    assert found.errors == {}  # the graph has told of it
+
+
+def test_without_heads_it_says_nothing(peers: dict[str, Encoder]) -> None:
+    encoder = load(peers)
+    assert encoder.encode_items(VALUES, Path()).vectors == {"joint": [None] * 5}
     assert encoder.encode_query(TextTerm("chair")) == {}
-    assert encoder.encode_items([], Path()).vectors == {"joint": []}
 
 
 @pytest.fixture
@@ -107,8 +114,8 @@ def heads(peers: dict[str, Encoder], arrays: dict[str, Any], tmp_path: Path) -> 
 
 def test_heads_place_both_together(peers: dict[str, Encoder], heads: str, arrays: dict[str, Any]) -> None:
     encoder = load(peers, align=heads)
-    assert encoder.spaces == (Space("joint", "joint", 5), Space("joint_words", "joint", DIMS))
-    placed = encoder.encode_items(VALUES, Path()).vectors["joint_words"]
+    found = encoder.encode_items(VALUES, Path())
+    placed = found.vectors["joint"]
     for row, head in ((0, slice(1, 2)), (1, slice(None)), (2, slice(None))):
         x = unit((side_by_side()[row] - arrays["mean"])[None], "x")[0]
         wanted = arrays["weights"][head].mean(axis=0) @ x + arrays["bias"][head].mean(axis=0)
@@ -116,6 +123,9 @@ def test_heads_place_both_together(peers: dict[str, Encoder], heads: str, arrays
         assert vector is not None
         np.testing.assert_allclose(vector, wanted / np.linalg.norm(wanted), atol=1e-5)
     assert placed[3:] == [None, None]
+    assert found.errors == {}  # the graph has told of what is broken
+    assert encoder.encode_items([[], []], Path()).vectors == {"joint": [None, None]}
+    assert encoder.encode_items([], Path()).vectors == {"joint": []}
 
 
 def test_a_text_has_its_place_among_the_items(
@@ -124,7 +134,7 @@ def test_a_text_has_its_place_among_the_items(
     encoder = load(peers, align=heads)
     text = multilingual.encode_query(TextTerm("a place to sit"))["text"]
     found = encoder.encode_query(TextTerm("a place to sit"))
-    np.testing.assert_allclose(found["joint_words"], unit((text - arrays["query_mean"])[None], "t")[0], atol=1e-6)
+    np.testing.assert_allclose(found["joint"], unit((text - arrays["query_mean"])[None], "t")[0], atol=1e-6)
     assert encoder.encode_query(EntityTerm("one")) == {}
     assert encoder.encode_query(TextTerm(" ")) == {}
 
