@@ -180,13 +180,14 @@ def print_report(report: Report) -> None:
     """A table for each group, the differences of what users get, and who decided the first hits."""
     of = f"{report.items} items of {report.index!r} on {report.engine}"
     click.echo(f"{of}, {'calibrated' if report.fitted else 'not calibrated'}")
+    wide = 2 + max(len(system) for system in report.winners)
     for group in report.groups:
         click.echo(f"\n{group.language}: {group.queries} queries, whose vectors take {group.encoding_ms:.1f} ms more")
-        click.echo(f"{'':<24}" + "".join(f"{metric:>9}{'95 % interval':>16}" for metric in METRICS) + f"{'ms':>8}")
+        click.echo(f"{'':<{wide}}" + "".join(f"{metric:>9}{'95 % interval':>16}" for metric in METRICS) + f"{'ms':>8}")
         for row in group.rows:
             shown = "".join(f"{m.mean:>9.3f}{f'{m.low:.3f} to {m.high:.3f}':>16}" for m in row.metrics.values())
             silent = f"   {group.queries - row.answered} reach nothing" if row.answered < group.queries else ""
-            click.echo(f"{row.system:<24}{shown}{row.ms:>8.1f}{silent}")
+            click.echo(f"{row.system:<{wide}}{shown}{row.ms:>8.1f}{silent}")
         for row in group.rows:
             for found in row.differences.get(METRICS[0], ()):
                 interval = f"{found.low:+.3f} to {found.high:+.3f}"
@@ -196,4 +197,4 @@ def print_report(report: Report) -> None:
     for system, winners in report.winners.items():
         total = sum(winners.values())
         shares = ", ".join(f"{name} {won / total:.0%}" for name, won in sorted(winners.items(), key=lambda w: -w[1]))
-        click.echo(f"{system:<24}{shares}")
+        click.echo(f"{system:<{wide}}{shares}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from es_mappings.types import TextTerm
 from maxcos.cli import main
 from maxcos.evaluation.metrics import METRICS, differences, mean, per_query
 from maxcos.evaluation.page import Shown, best_part, render
-from maxcos.evaluation.report import Report, evaluate, make_report
+from maxcos.evaluation.report import Report, evaluate, make_report, print_report
 from maxcos.evaluation.run import Answers, ask
 from maxcos.evaluation.systems import System, systems
 from maxcos.judgments import Judged
@@ -148,6 +149,15 @@ def test_a_report_has_a_group_for_each_language() -> None:
     chinese = {row.system: row.metrics["RR@10"].mean for row in report.groups[2].rows}
     assert chinese == {"lexical": 0.5, "text": 0, "max": 0, "hybrid": 1}
     assert best_part(report) == "lexical"
+
+
+def test_the_columns_stand_below_their_names(capsys: pytest.CaptureFixture[str]) -> None:
+    report = small_report()
+    print_report(replace(report, winners={**report.winners, "hybrid without multilingual": {"text": 1}}))
+    lines = capsys.readouterr().out.splitlines()
+    header, row = lines[3:5]
+    assert header.split()[0] == "nDCG@10" and row.startswith("lexical ")
+    assert len(header) == len(row.partition("   1 reach")[0])
 
 
 def test_what_a_query_costs_is_told_apart_from_making_its_vectors() -> None:
