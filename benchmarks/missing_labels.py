@@ -158,7 +158,7 @@ def plot(runs: Sequence[Run], output: Path) -> None:
         for column, language in enumerate(languages):
             axis = axes[row][column]
             for system, (name, colour) in SHOWN.items():
-                own = [run for run in runs if run["language"] == language]
+                own = [run for run in runs if run["language"] == language and system in run["means"]]
                 shares = sorted({run["removed"] for run in own})
                 points = [[run["means"][system][metric] for run in own if run["removed"] == share] for share in shares]
                 axis.plot([100 * s for s in shares], [np.mean(p) for p in points], "-", color=colour, label=name)

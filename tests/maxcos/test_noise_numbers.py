@@ -46,6 +46,16 @@ def test_the_figures_on_noisy_queries_are_those_of_the_run() -> None:
     assert table("docs/quality.md", "noise in queries") == wanted
 
 
+def test_the_figures_on_half_of_the_labels_are_those_of_the_runs() -> None:
+    runs = {run["language"]: run for run in results("missing-labels-half")["runs"]}
+    columns = [(metric, language) for metric in ("nDCG@10", "R@100") for language in ("zh", "en")]
+    wanted = [
+        [f"{runs[language][f'{system} over text'][metric][0]:+.3f}" for metric, language in columns]
+        for system in ("hybrid", "hybrid raw", "hybrid judged")
+    ]
+    assert [row[1:] for row in table("docs/quality.md", "half of the labels gone")] == wanted
+
+
 def test_the_figures_on_noisy_items_are_those_of_the_run() -> None:
     wanted = [
         [kind if group == "touched" else "", group, str(told["queries"]), *(cell(told[system]) for system in ITEMS)]
